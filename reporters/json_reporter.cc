@@ -1,0 +1,171 @@
+// Version 1 of the JSON report. Its fields are described in docs/report-format.md
+// and checked by reporters/schema/report-v1.schema.json: the three change together.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "reporters/reporter.h"
+
+#ifndef LOOPSAN_VERSION
+#define LOOPSAN_VERSION "0.1.0"
+#endif
+
+namespace loopsan {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kSchema = 1;
+
+// JSON has no NaN, time taken is never negative, and 0.30000000000000004 s claims
+// to know more than we do.
+double Seconds(double seconds) {
+  if (!std::isfinite(seconds)) return 0;
+  const double nanoseconds = std::round(seconds * 1e9);
+  return std::isfinite(nanoseconds) && nanoseconds > 0 ? nanoseconds / 1e9 : 0;
+}
+
+Json ToJson(const ReportFrame& frame);
+Json ToJson(const SourcePlace& place);
+Json ToJson(const LoopSummary& loop);
+Json ToJson(const ProcessSummary& process);
+Json ToJson(const FindingMember& member);
+Json ToJson(const Finding& finding);
+Json ToJson(const Capability& capability);
+
+template <typename T>
+Json ToJson(const std::vector<T>& items) {
+  Json array = Json::array();
+  for (const T& item : items) array.push_back(ToJson(item));
+  return array;
+}
+
+Json ToJson(const ReportFrame& frame) {
+  return {
+      {"function", frame.function}, {"file", frame.file},     {"line", frame.line},
+      {"module", frame.module},     {"offset", frame.offset}, {"inlined", frame.inlined},
+  };
+}
+
+Json ToJson(const SourcePlace& place) {
+  return {{"function", place.function}, {"file", place.file}, {"line", place.line}};
+}
+
+Json ToJson(const TaskReference& task) {
+  return {
+      {"name", task.name},
+      {"id", task.id},
+      {"spawned_at", ToJson(task.spawned_at)},
+      {"spawner", task.spawner},
+  };
+}
+
+Json ToJson(const LoopSummary& loop) {
+  return {
+      {"thread_id", loop.thread_id},
+      {"thread_name", loop.thread_name},
+      {"kind", loop.kind},
+      {"function", loop.function},
+      {"turns", loop.turns},
+      {"busy_seconds", Seconds(loop.busy_seconds)},
+      {"idle_seconds", Seconds(loop.idle_seconds)},
+      {"longest_step_seconds", Seconds(loop.longest_step_seconds)},
+      {"proven", loop.proven},
+  };
+}
+
+Json ToJson(const ProcessSummary& process) {
+  return {
+      {"pid", process.pid},
+      {"executable", process.executable},
+      {"loops", ToJson(process.loops)},
+  };
+}
+
+Json ToJson(const FindingMember& member) {
+  return {
+      {"what", member.what},
+      {"where", ToJson(member.where)},
+      {"stack", ToJson(member.stack)},
+  };
+}
+
+Json ToJson(const Finding& finding) {
+  return {
+      {"id", finding.id},
+      {"rule", finding.rule},
+      {"level", finding.level},
+      {"category", finding.category},
+      {"call", finding.call},
+      {"detail", finding.detail},
+      {"cause", finding.cause},
+      {"count", finding.count},
+      {"total_seconds", Seconds(finding.total_seconds)},
+      {"max_seconds", Seconds(finding.max_seconds)},
+      {"in_progress", finding.in_progress},
+      {"fingerprint", finding.fingerprint},
+      {"message", finding.message},
+      {"remedy", finding.remedy},
+      {"note", finding.note},
+      {"pid", finding.pid},
+      {"thread_id", finding.thread_id},
+      {"thread_name", finding.thread_name},
+      {"executable", finding.executable},
+      {"stack_source", finding.stack_source},
+      {"stack", ToJson(finding.stack)},
+      {"task", ToJson(finding.task)},
+      {"async_stack", ToJson(finding.async_stack)},
+      {"where", ToJson(finding.where)},
+      {"members", ToJson(finding.members)},
+  };
+}
+
+Json ToJson(const Capability& capability) {
+  return {
+      {"name", capability.name},
+      {"available", capability.available},
+      {"used", capability.used},
+      {"reason", capability.reason},
+  };
+}
+
+Json ToJson(const Dropped& dropped) {
+  return {
+      {"events", dropped.events},
+      {"snapshots", dropped.snapshots},
+      {"sites", dropped.sites},
+      {"loops", dropped.loops},
+      {"outside_loop", dropped.outside_loop},
+      {"unsure", dropped.unsure},
+  };
+}
+
+Json ToJson(const Report& report) {
+  return {
+      {"schema", kSchema},
+      {"tool", {{"name", "loopsan"}, {"version", LOOPSAN_VERSION}}},
+      {"command", report.command},
+      {"exit_code", report.exit_code},
+      {"exit_signal", report.exit_signal},
+      {"duration_seconds", Seconds(report.duration_seconds)},
+      {"threshold_seconds", Seconds(report.threshold_seconds)},
+      {"processes_started", report.processes_started},
+      {"processes", ToJson(report.processes)},
+      {"findings", ToJson(report.findings)},
+      {"unproven_findings", ToJson(report.unproven_findings)},
+      {"capabilities", ToJson(report.capabilities)},
+      {"warnings", report.warnings},
+      {"dropped", ToJson(report.dropped)},
+  };
+}
+
+}  // namespace
+
+void WriteJson(const Report& report, const ReporterOptions& /*options*/, std::ostream& out) {
+  const std::string text =
+      ToJson(report).dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  // Not operator<<: it obeys the stream's width and locale.
+  out.write(text.data(), static_cast<std::streamsize>(text.size()));
+  out.put('\n');
+}
+
+}  // namespace loopsan

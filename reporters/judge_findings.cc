@@ -1,0 +1,157 @@
+// Findings: merged by stack, counted, ranked.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "reporters/internal/judge_private.h"
+#include "reporters/reporter.h"
+#include "reporters/wording.h"
+
+namespace loopsan {
+
+using namespace judging;  // NOLINT: the judge's own words
+
+namespace {
+
+// A loop whose function is not known by name needs this many turns, or several
+// descriptors, before its findings are told as certain.
+constexpr uint64_t kManyTurns = 100;
+
+std::string_view SourceName(StackSource source) {
+  switch (source) {
+    case StackSource::kNone:
+      return "none";
+    case StackSource::kSnapshot:
+      return "snapshot";
+    case StackSource::kHookRegisters:
+      return "hook-registers";
+    case StackSource::kSyscallFile:
+      return "syscall-file";
+    case StackSource::kPerfEvent:
+      return "perf-event";
+    case StackSource::kSignal:
+      return "signal";
+  }
+  return "none";
+}
+
+}  // namespace
+
+const std::string& Judge::Private::Name(Process& process, const StackFrame& frame) {
+  return process.stacks->FunctionName(frame);
+}
+
+std::vector<ReportFrame> Judge::Private::SymbolizeStack(Process& process,
+                                                        const UnwoundStack& stack) {
+  std::vector<ReportFrame> result;
+  for (const StackFrame& frame : stack.frames) {
+    for (ReportFrame& one : process.stacks->Symbolize(frame)) {
+      result.push_back(std::move(one));
+    }
+  }
+  return result;
+}
+
+std::string Judge::Private::StackKey(Process& process, const UnwoundStack& stack, size_t begin,
+                                     size_t end) {
+  std::string key;
+  for (size_t i = begin; i < end && i < stack.frames.size(); ++i) {
+    const std::string place = process.stacks->ModuleOffset(stack.frames[i]);
+    absl::StrAppend(&key, place.empty() ? Name(process, stack.frames[i]) + "?" : place, ";");
+  }
+  return key;
+}
+
+// A computation is met at another instruction each time: its functions name it.
+std::string Judge::Private::FunctionKey(Process& process, const UnwoundStack& stack, size_t begin,
+                                        size_t end) {
+  std::string key;
+  for (size_t i = begin; i < end && i < stack.frames.size(); ++i) {
+    const std::string& name = Name(process, stack.frames[i]);
+    absl::StrAppend(&key, name.empty() ? StackKey(process, stack, i, i + 1) : name, ";");
+  }
+  return key;
+}
+
+judging::FindingEntry& Judge::Private::Merge(Process& process, uint32_t cell,
+                                             const std::string& key, Finding finding,
+                                             const UnwoundStack& stack, std::string_view remedy) {
+  const auto [it, inserted] = findings_.try_emplace(key);
+  FindingEntry& entry = it->second;
+  if (inserted) {
+    entry.remedy = remedy;
+    entry.finding = std::move(finding);
+    Finding& made = entry.finding;
+    made.stack = SymbolizeStack(process, stack);
+    made.stack_source = SourceName(stack.source);
+    if (!stack.complete && !stack.frames.empty()) {
+      absl::StrAppend(&made.note, made.note.empty() ? "" : "; ",
+                      "the stack is partial: ", stack.stopped_because);
+    }
+    made.pid = process.pid;
+    made.executable = process.executable;
+    made.fingerprint = Fingerprint(made);
+  }
+  entry.loops.insert({process.key, cell});
+  return entry;
+}
+
+bool Judge::Private::LoopIsProven(const Loop& loop) const {
+  if (loop.told || loop.epoll_targets >= 2 || loop.turns >= kManyTurns) return true;
+  for (const auto& [index, place] : loop.places) {
+    if (place.loop_level >= 0 || place.python_level >= 0) return true;
+  }
+  return false;
+}
+
+void Judge::Private::FillReport(Report& report) {
+  for (auto& [key, process] : processes_) {
+    ProcessSummary summary;
+    summary.pid = process.pid;
+    summary.executable = process.executable;
+    for (const LoopDone& done : process.done) {
+      summary.loops.push_back(done.summary);
+    }
+    report.processes.push_back(std::move(summary));
+  }
+  for (auto& [key, entry] : findings_) {
+    Finding finding = entry.finding;
+    if (!entry.worded) DescribeFinding(finding, entry.remedy);
+    const bool proven = std::any_of(entry.loops.begin(), entry.loops.end(),
+                                    [&](const auto& loop) { return !unproven_.contains(loop); });
+    (proven ? report.findings : report.unproven_findings).push_back(std::move(finding));
+  }
+  const auto rank = [](std::vector<Finding>& findings, const char* prefix) {
+    std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
+      const bool a_note = a.level == "note";
+      const bool b_note = b.level == "note";
+      return a_note != b_note ? b_note : a.total_seconds > b.total_seconds;
+    });
+    for (size_t i = 0; i < findings.size(); ++i) {
+      findings[i].id = absl::StrCat(prefix, i + 1);
+    }
+  };
+  rank(report.findings, "F");
+  rank(report.unproven_findings, "U");
+  if (descheduled_ > 0) {
+    warnings_.push_back(
+        absl::StrFormat("%d calls or steps took up to %s because the machine did not let the "
+                        "thread run (other load, "
+                        "throttling, or a suspended machine); nobody is accused",
+                        descheduled_, FormatSeconds(descheduled_worst_)));
+  }
+  if (stopped_ > 0) {
+    warnings_.push_back(absl::StrFormat(
+        "%d steps were long because the thread was stopped (a debugger or SIGSTOP)", stopped_));
+  }
+  report.warnings.insert(report.warnings.end(), warnings_.begin(), warnings_.end());
+  report.dropped.events += dropped_.events;
+  report.dropped.snapshots += dropped_.snapshots;
+  report.dropped.sites += dropped_.sites;
+  report.dropped.loops += dropped_.loops;
+  report.dropped.outside_loop += dropped_.outside_loop;
+  report.dropped.unsure += dropped_.unsure;
+}
+
+}  // namespace loopsan

@@ -1,0 +1,64 @@
+// The settings of a run. One list, reporters/options.inc, gives each its name,
+// default and help; the command's flags and LOOPSAN_OPTIONS are made from it.
+#pragma once
+
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace loopsan {
+
+enum class CallsMode { kFloor, kStrict, kOff };
+enum class ColorMode { kAuto, kAlways, kNever };
+
+struct Options {
+  double threshold_seconds = 0.1;  // a step that lasts longer is a stall
+  CallsMode calls = CallsMode::kFloor;
+  std::string json_path;    // "" none, "-" standard output
+  std::string output_path;  // text report; "" standard error, "-" standard output
+  bool require_loop = false;
+  bool quiet = false;
+  ColorMode color = ColorMode::kAuto;
+  bool help = false;
+};
+
+enum class OptionKind { kDuration, kCalls, kFile, kSwitch, kColor };
+
+struct OptionInfo {
+  std::string_view name;  // as in LOOPSAN_OPTIONS: "require_loop"
+  OptionKind kind;
+  std::string_view default_text;
+  std::string_view help;
+
+  std::string Flag() const;  // "--require-loop"
+  std::string_view ValueSyntax()
+      const;  // "DURATION", "floor|strict|off"; "true|false" for a switch
+};
+
+// All options, in the order of options.inc.
+std::span<const OptionInfo> OptionList();
+
+// Reads "key=value:key=value" as the sanitizers do: separators are ':', ',',
+// white space; values may be quoted with ' or ". An unknown key, a bad value or
+// a word without '=' is an error that names it and lists what is possible;
+// options before the bad one have been set then.
+absl::Status ParseOptions(std::string_view text, Options& options);
+
+// Sets one option by its name, as both the flags and ParseOptions() do; '-' in
+// the name counts as '_'.
+absl::Status SetOption(std::string_view name, std::string_view value, Options& options);
+
+// Durations: "100ms", "0.1s", "250us", "2"; a bare number is seconds. More than
+// 0 and at most a day. `seconds` keeps its value on error.
+absl::Status ParseDuration(std::string_view text, double& seconds);
+
+// The list with current values, for help=1.
+void PrintOptions(const Options& options, std::ostream& out);
+
+// The list as a Markdown table, for the documentation.
+void PrintOptionsTable(std::ostream& out);
+
+}  // namespace loopsan

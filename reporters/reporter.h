@@ -1,0 +1,65 @@
+// The reporters: one file each, listed in one table (reporter.cc).
+#pragma once
+
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reporters/report.h"
+
+namespace loopsan {
+
+struct ReporterOptions {
+  bool color = false;
+};
+
+using ReporterFunction = void (*)(const Report&, const ReporterOptions&, std::ostream&);
+
+struct Reporter {
+  std::string_view name;  // "text", "json"
+  ReporterFunction write;
+};
+
+std::span<const Reporter> Reporters();
+
+void WriteText(const Report& report, const ReporterOptions& options,
+               std::ostream& out);  // text_reporter.cc
+void WriteJson(const Report& report, const ReporterOptions& options,
+               std::ostream& out);  // json_reporter.cc
+
+// What every reporter for people needs ------------------------------------
+
+// Who wrote the code of a frame.
+struct FrameOwner {
+  // Short enough for "... 5 frames of libuv"; empty for the user's own code.
+  std::string_view library;
+  // Below or above every thread: _start, start_thread, std::thread's plumbing.
+  bool starts_thread = false;
+};
+FrameOwner OwnerOf(const ReportFrame& frame);
+
+// The frame where the user's own code is nearest to what blocked: the first one
+// that belongs to no library known to OwnerOf(), else the first of the platform
+// (Node.js, CPython, V8), else the first with a name, else the first; null if the
+// stack is empty.
+const ReportFrame* OwnFrame(const std::vector<ReportFrame>& stack);
+
+// "void app::run<int>(int)" -> "app::run<int>(int)": C++ puts the return type of
+// a template in front of its name.
+std::string_view WithoutReturnType(std::string_view function);
+
+// A demangled name that fits a line: a long one loses its return type, then what
+// is in its brackets, "app::Run<...>(...)".
+std::string ShortName(std::string_view function);
+
+// "0.300 s", "12.3 ms", "45 us": three digits, the same in every locale. What is
+// no finite time >= 0 is "0 s".
+std::string FormatSeconds(double seconds);
+
+// One line of plain text out of untrusted bytes: control characters, invalid
+// UTF-8 and characters that reorder or hide text appear as \xNN, \n, \t or \u{N}.
+std::string Printable(std::string_view untrusted);
+
+}  // namespace loopsan

@@ -1,0 +1,321 @@
+// The report that people read at the end of `loopsan run`:
+//
+//   loopsan: 1 finding: the event loop was blocked for 0.300 s in 3.10 s   (verdict)
+//
+//   F1 error: nanosleep blocked ...                                        (findings, worst first)
+//       at debug.c:812 in debugCommand
+//       ...
+//   Not everything could be seen: ...                                      (only if so)
+//
+//   SUMMARY: loopsan: blocking-call debug.c:812 in debugCommand            (as sanitizers end)
+#include <string.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "reporters/internal/text_paper.h"
+#include "reporters/reporter.h"
+
+namespace loopsan {
+
+using namespace text;  // NOLINT: the words of reports for people
+
+namespace {
+
+constexpr size_t kMaxStackLines = 40;
+constexpr size_t kMaxUnprovenStackLines = 6;
+constexpr size_t kMaxMemberStackLines = 10;
+
+double Positive(double seconds) { return std::isfinite(seconds) && seconds > 0 ? seconds : 0; }
+
+bool IsNote(const Finding& finding) { return finding.level == "note"; }
+
+// A library that reports by itself says where to look; else it is the user's own
+// frame nearest to what blocked.
+std::string MainPlace(const Finding& finding) {
+  std::string where = WhereText(finding.where);
+  if (where.empty()) {
+    if (const ReportFrame* own = OwnFrame(finding.stack)) {
+      where = WhereText(*own);
+    } else if (!finding.async_stack.empty()) {
+      where = WhereText(finding.async_stack.front());
+    }
+  }
+  return where;
+}
+
+bool IsOfALibrary(const Finding& finding) { return finding.call.empty() && finding.cause.empty(); }
+
+struct Totals {
+  size_t loops = 0;  // proven ones
+  size_t unproven_loops = 0;
+  uint64_t turns = 0;
+  double longest_step = 0;
+  size_t findings = 0;
+  size_t notes = 0;
+  size_t in_progress = 0;
+  double blocked = 0;
+};
+
+Totals AddUp(const Report& report) {
+  Totals totals;
+  for (const ProcessSummary& process : report.processes) {
+    for (const LoopSummary& loop : process.loops) {
+      if (!loop.proven) {
+        ++totals.unproven_loops;
+        continue;
+      }
+      ++totals.loops;
+      totals.turns += loop.turns;
+      totals.longest_step = std::max(totals.longest_step, Positive(loop.longest_step_seconds));
+    }
+  }
+  for (const Finding& finding : report.findings) {
+    ++(IsNote(finding) ? totals.notes : totals.findings);
+    if (IsNote(finding)) continue;
+    if (!IsOfALibrary(finding)) totals.blocked += Positive(finding.total_seconds);
+    totals.in_progress += finding.in_progress;
+  }
+  return totals;
+}
+
+std::string LoopsText(const Totals& totals) {
+  return Concat(Count(totals.loops, "loop"), ", ", Count(totals.turns, "turn"), ", longest step ",
+                FormatSeconds(totals.longest_step));
+}
+
+void WriteNoLoop(const Report& report, const Totals& totals, Paper& paper) {
+  const auto verdict = [&](std::string_view text) {
+    paper.Add(paper.Styled(Style::kWarning, Concat("loopsan: ", text, ": this is no clean bill")),
+              "\n");
+  };
+  if (report.processes_started == 0) {
+    verdict("the probe was loaded into no process, so nothing was watched");
+    paper.Add(
+        "  Statically linked and setuid programs do not load it. `ldd PROGRAM` shows whether\n"
+        "  PROGRAM is dynamically linked; run a setuid program as the user it changes to.\n");
+    return;
+  }
+  if (totals.unproven_loops > 0) {
+    verdict(Concat("no event loop was proven; ",
+                   Count(totals.unproven_loops, "thread waits", "threads wait"),
+                   " with epoll but may not be loops"));
+    paper.Add("  A thread counts as a loop after many turns or more than one descriptor.\n");
+  } else {
+    verdict(Concat("no event loop was seen in ",
+                   Count(report.processes_started, "process", "processes")));
+    paper.Add(
+        "  A loop is seen when one of its threads comes back from epoll_wait, epoll_pwait or\n"
+        "  epoll_pwait2; loops on poll, select or io_uring are not seen.\n");
+  }
+  paper.Add(
+      "  Try: let the command run until its loop has waited for events a few times; in CI add\n"
+      "  --require-loop, which makes this an error.\n");
+}
+
+void WriteVerdict(const Report& report, const Totals& totals, Paper& paper) {
+  if (totals.findings == 0 && totals.loops == 0) {
+    WriteNoLoop(report, totals, paper);
+  } else if (totals.findings == 0) {
+    std::string notes;
+    if (totals.notes > 0) notes = Concat(" (", Count(totals.notes, "note"), " below)");
+    paper.Add(
+        paper.Styled(Style::kGood, Concat("loopsan: no blocking found in ", LoopsText(totals))),
+        notes, "\n");
+  } else {
+    std::string more;
+    if (totals.notes > 0) AppendAll(more, ", ", Count(totals.notes, "note"));
+    const std::string blocked =
+        totals.blocked > 0 ? Concat(totals.loops > 1 ? ": the event loops were blocked for "
+                                                     : ": the event loop was blocked for ",
+                                    FormatSeconds(totals.blocked))
+                           : "";
+    paper.Add(
+        paper.Styled(Style::kBad, Concat("loopsan: ", Count(totals.findings, "finding"), more,
+                                         blocked, " in ", FormatSeconds(report.duration_seconds))),
+        "\n");
+    paper.Add("  ", LoopsText(totals));
+    if (totals.in_progress > 0) {
+      paper.Add("; ", totals.in_progress, " had not ended when this report was made");
+    }
+    paper.Add("\n");
+  }
+  if (report.exit_signal != 0) {
+    const char* name = sigabbrev_np(report.exit_signal);
+    paper.Add("  the command was ended by signal ", report.exit_signal);
+    if (name != nullptr) paper.Add(" (SIG", name, ")");
+    paper.Add("\n");
+  }
+}
+
+void WriteStackOf(const Finding& finding, size_t max_lines, Paper& paper) {
+  // A long turn has no one stack to show, and a library need not give one.
+  if (finding.stack.empty() && finding.rule != "long-turn" && !IsOfALibrary(finding)) {
+    paper.Add("    no stack could be taken\n");
+  }
+  WriteStack(finding.stack, "      ", max_lines, paper);
+}
+
+// The coroutines that wait for what the stack shows, and where it all began.
+void WriteTask(const Finding& finding, size_t max_lines, Paper& paper) {
+  size_t number = finding.stack.size();
+  size_t lines = 0;
+  for (const SourcePlace& place : finding.async_stack) {
+    if (lines++ == max_lines) {
+      paper.Add(
+          paper.Styled(Style::kDim,
+                       Concat("      ... ",
+                              Count(finding.async_stack.size() - max_lines, "coroutine"), " more")),
+          "\n");
+      break;
+    }
+    std::string text = Concat("      #", number++, " ");
+    for (const std::string& part : {CoroutineText(place), LineText(place)}) {
+      if (!part.empty()) AppendAll(text, part, " ");
+    }
+    paper.Add(text, "[co_await]\n");
+  }
+  const TaskReference& task = finding.task;
+  const std::string origin = WhereText(task.spawned_at);
+  if (!origin.empty()) {
+    paper.Add(finding.stack.empty() && finding.async_stack.empty() ? "    " : "      ",
+              task.id != 0 || IsOfALibrary(finding) ? "spawned at " : "scheduled at ", origin);
+    if (!task.spawner.empty()) paper.Add(" by task \"", Printable(task.spawner), "\"");
+    paper.Add("\n");
+  }
+}
+
+void WriteMembers(const Finding& finding, Paper& paper) {
+  if (finding.members.empty()) return;
+  paper.Add("    members:\n");
+  for (const FindingMember& member : finding.members) {
+    const std::string where = WhereText(member.where);
+    paper.Add("      ", member.what.empty() ? "someone" : Printable(member.what),
+              where.empty() ? "" : " at ", where, "\n");
+    WriteStack(member.stack, "        ", kMaxMemberStackLines, paper);
+  }
+}
+
+// "task \"relay\" (7), ", "task 7, ", or nothing.
+std::string TaskText(const TaskReference& task) {
+  const std::string id = task.id == 0 ? "" : std::to_string(task.id);
+  if (task.name.empty()) return id.empty() ? "" : Concat("task ", id, ", ");
+  return Concat("task \"", Printable(task.name), id.empty() ? "\", " : Concat("\" (", id, "), "));
+}
+
+std::string CallText(const Finding& finding) {
+  std::string text;
+  if (!finding.call.empty()) {
+    text = Printable(finding.call);
+    if (!finding.detail.empty()) AppendAll(text, "(", Printable(finding.detail), ")");
+    if (!finding.category.empty()) AppendAll(text, ", ", Printable(finding.category));
+  } else {
+    text = Concat("cause: ", Printable(finding.cause.empty() ? "unknown" : finding.cause));
+    if (!finding.detail.empty()) AppendAll(text, ", ", Printable(finding.detail));
+  }
+  return text;
+}
+
+void WriteFinding(const Finding& finding, size_t max_stack_lines, Paper& paper) {
+  const Style style = finding.level == "error"     ? Style::kBad
+                      : finding.level == "warning" ? Style::kWarning
+                                                   : Style::kStrong;
+  paper.Add("\n",
+            paper.Styled(style, Concat(Printable(finding.id), " ", Printable(finding.level), ":")),
+            " ", paper.Styled(Style::kStrong, Printable(finding.message)), "\n");
+  if (const std::string where = MainPlace(finding); !where.empty()) {
+    paper.Add("    at ", where, "\n");
+  }
+  paper.Add("    ", IsOfALibrary(finding) ? Printable(finding.rule) : CallText(finding), "; ",
+            Count(finding.count, "time"));
+  if (!IsOfALibrary(finding) || Positive(finding.total_seconds) > 0) {
+    paper.Add(", ", FormatSeconds(finding.total_seconds), " in total, ",
+              FormatSeconds(finding.max_seconds), " at worst");
+  }
+  paper.Add(finding.in_progress ? ", not ended yet" : "", "\n");
+  paper.Add("    ", TaskText(finding.task), "thread ", finding.thread_id);
+  if (!finding.thread_name.empty()) paper.Add(" ", Printable(finding.thread_name));
+  paper.Add(", process ", finding.pid);
+  if (!finding.executable.empty()) paper.Add(" ", Printable(finding.executable));
+  paper.Add("\n");
+  WriteStackOf(finding, max_stack_lines, paper);
+  WriteTask(finding, max_stack_lines, paper);
+  WriteMembers(finding, paper);
+  if (!finding.remedy.empty()) {
+    paper.Add("    ", paper.Styled(Style::kGood, "instead:"), " ", Printable(finding.remedy), "\n");
+  }
+  if (!finding.note.empty()) paper.Add("    note: ", Printable(finding.note), "\n");
+}
+
+void WriteUnproven(const Report& report, Paper& paper) {
+  if (report.unproven_findings.empty()) return;
+  paper.Add("\n",
+            paper.Styled(Style::kStrong,
+                         "On threads that wait with epoll but may not be event loops, so perhaps "
+                         "no harm:"),
+            "\n");
+  for (const Finding& finding : report.unproven_findings) {
+    WriteFinding(finding, kMaxUnprovenStackLines, paper);
+  }
+}
+
+// What could not be seen, as sentences. How stacks were taken matters only to
+// someone who looks at one.
+std::vector<std::string> LimitsOf(const Report& report) {
+  std::vector<std::string> limits;
+  for (const std::string& warning : report.warnings) limits.push_back(Printable(warning));
+  const Dropped& dropped = report.dropped;
+  const bool has_stacks =
+      !report.findings.empty() || !report.unproven_findings.empty() || dropped.unsure > 0;
+  for (const Capability& capability : report.capabilities) {
+    if (capability.available || !has_stacks) continue;
+    limits.push_back(Concat("not available: ", Printable(capability.name),
+                            capability.reason.empty() ? "" : ": ", Printable(capability.reason)));
+  }
+  const auto lost = [&](uint64_t number, std::string_view one, std::string_view many,
+                        std::string_view rest) {
+    if (number > 0) limits.push_back(Concat(Count(number, one, many), rest));
+  };
+  lost(dropped.loops, "loop or process was", "loops or processes were",
+       " not watched: there was no room for more");
+  lost(dropped.sites, "call", "calls", " from new places were not counted: the table was full");
+  lost(dropped.events, "event was", "events were",
+       " lost: counts and times are right, a stack may be missing");
+  lost(dropped.snapshots, "stack was", "stacks were", " lost: too many long calls at once");
+  lost(dropped.outside_loop, "long call or gap was", "long calls or gaps were",
+       " not reported: the loop had been left");
+  lost(dropped.unsure, "long gap was", "long gaps were",
+       " not reported: no single callback could be shown to have caused it");
+  return limits;
+}
+
+void WriteLimits(const Report& report, Paper& paper) {
+  const std::vector<std::string> limits = LimitsOf(report);
+  if (limits.empty()) return;
+  paper.Add("\n", paper.Styled(Style::kStrong, "Not everything could be seen:"), "\n");
+  for (const std::string& limit : limits) paper.Add("  - ", limit, "\n");
+}
+
+// IDEs and CI systems know this line from the sanitizers.
+void WriteSummary(const Report& report, Paper& paper) {
+  const auto worst = std::find_if_not(report.findings.begin(), report.findings.end(), IsNote);
+  if (worst == report.findings.end()) return;
+  paper.Add("\nSUMMARY: loopsan: ", Printable(worst->rule));
+  if (const std::string where = MainPlace(*worst); !where.empty()) paper.Add(" ", where);
+  paper.Add("\n");
+}
+
+}  // namespace
+
+void WriteText(const Report& report, const ReporterOptions& options, std::ostream& out) {
+  Paper paper(options.color);
+  WriteVerdict(report, AddUp(report), paper);
+  for (const Finding& finding : report.findings) WriteFinding(finding, kMaxStackLines, paper);
+  WriteUnproven(report, paper);
+  WriteLimits(report, paper);
+  WriteSummary(report, paper);
+  // Not operator<<: it obeys the stream's width and locale.
+  out.write(paper.text().data(), static_cast<std::streamsize>(paper.text().size()));
+}
+
+}  // namespace loopsan

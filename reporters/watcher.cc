@@ -1,0 +1,711 @@
+#include "reporters/watcher.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <deque>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "instrument/blocking_calls.h"
+#include "reporters/signal_sampler.h"
+
+namespace loopsan {
+namespace {
+
+using segment::kNoIndex;
+using segment::LoopState;
+
+// When a step is looked at, in thresholds. The first look is early: two stacks
+// that are most of a threshold apart show whether one callback ran all the time.
+constexpr double kLooks[] = {0.25, 1, 1.5, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+constexpr size_t kLookCount = sizeof kLooks / sizeof kLooks[0];
+
+// A look that finds no stack is repeated this often: 50 ms of a busy machine.
+constexpr size_t kMissedLooks = 10;
+
+constexpr size_t kStackLimit = segment::kMaxSnapshotBytes;
+// Free slots kept ready: a short command costs one, a server that forks workers
+// finds some more.
+constexpr uint32_t kSpareSlotsBeforeALoop = 1;
+constexpr uint32_t kSpareSlots = 3;
+// How long a reserved but unfinished event may hold up the others.
+constexpr double kStuckEventSeconds = 0.5;
+constexpr int kPerfMilliseconds = 6;
+constexpr int kSignalMilliseconds = 3;
+
+// The step that is open: the one that its loop tells, else the turn. Exact ones have
+// even numbers.
+uint64_t StepStart(const SegmentCell& cell) {
+  return cell.exact.start != 0 ? cell.exact.start : cell.step_start;
+}
+uint64_t StepKey(const SegmentCell& cell) {
+  return cell.exact.start != 0 ? cell.exact.sequence : 2 * cell.turns + 1;
+}
+
+// A loop tells its steps here, and was just about to.
+bool IsChanging(const SegmentCell& cell) { return cell.told && cell.exact.sequence == 0; }
+
+}  // namespace
+
+struct Watcher::Thread {
+  uint32_t cell = 0;
+  uint32_t tid_in_cell = 0;
+  std::unique_ptr<ThreadProbe> probe;
+  std::string name;
+  bool has_bounds = false;
+  std::set<uint32_t> places_with_stack;
+  uint64_t looked_step = 0;
+  size_t looks = 0;
+  size_t missed_looks = 0;      // in a row: the thread was not to be had
+  uint64_t shallowest_sp = 0;   // since the last sample that was handed over
+  uint64_t described_call = 0;  // sequence of the call whose descriptor was read
+  std::optional<DescriptorInfo> descriptor;
+  uint64_t descriptor_call_start = 0;
+  int epoll_targets = -1;
+  uint64_t next_target_count = 0;
+  uint64_t next_exists_check = 0;
+  uint64_t turn_of_places = 0;
+  std::map<uint32_t, uint64_t> place_waits;  // unknown places: waits when the turn began
+  std::map<uint32_t, uint64_t> told_waits;
+  // The time the thread had waited for a processor, at the last ticks.
+  struct Waited {
+    uint64_t at;
+    uint64_t nanoseconds;
+  };
+  std::deque<Waited> waited;
+  uint64_t asleep_call_start = 0;  // the last call in which the thread was seen asleep
+};
+
+struct Watcher::Process {
+  ProcessKey key = 0;
+  uint32_t slot = 0;
+  pid_t pid = 0;
+  bool gone = false;  // handed over; waits for Release()
+  FileDescriptor pidfd;
+  SegmentReader reader{nullptr};
+  std::map<uint32_t, Thread> threads;  // by cell
+  uint64_t stuck_since = 0;
+  std::unique_ptr<SignalSampler> signals;  // only where perf_event_open is refused
+};
+
+Watcher::Watcher(Arena* arena, const TickClock* clock, double threshold_seconds, Sink sink)
+    : arena_(arena), clock_(clock), threshold_(threshold_seconds), sink_(std::move(sink)) {}
+
+Watcher::~Watcher() = default;
+
+double Watcher::PeriodSeconds() const {
+  if (processes_.empty()) {
+    return 0.005;
+  }
+  return std::clamp(threshold_ / 10, 0.001, 0.010);
+}
+
+double Watcher::GapSince(uint64_t start) const {
+  double longest = 0;
+  for (const Gap& gap : gaps_) {
+    if (gap.end >= start) {
+      longest = std::max(longest, gap.seconds);
+    }
+  }
+  return longest;
+}
+
+void Watcher::NoteScheduling(Process& process, Thread& thread, uint64_t now) {
+  const std::optional<uint64_t> waited = thread.probe->WaitNanoseconds();
+  if (!waited) return;
+  thread.waited.push_back({now, *waited});
+  if (thread.waited.size() > 64) thread.waited.pop_front();
+  const auto call = process.reader.CallInProgress(thread.cell);
+  if (!call) return;
+  const char state = thread.probe->Scheduling().state;
+  if (state == 'S' || state == 'D') {
+    thread.asleep_call_start = call->start;
+  }
+}
+
+double Watcher::WaitedSince(const Thread& thread, uint64_t start) const {
+  const std::optional<uint64_t> until = thread.probe->WaitNanoseconds();
+  if (!until || thread.waited.empty()) return 0;
+  uint64_t before = thread.waited.front().nanoseconds;
+  for (const Thread::Waited& waited : thread.waited) {
+    if (waited.at <= start) before = waited.nanoseconds;
+  }
+  return static_cast<double>(*until - before) * 1e-9;
+}
+
+void Watcher::Tick(uint64_t now) {
+  if (last_tick_ != 0) {
+    const double gap = clock_->Seconds(now - last_tick_);
+    if (gap > PeriodSeconds() + 0.030) {
+      gaps_.push_back({now, gap});
+      if (gaps_.size() > 256) {
+        gaps_.erase(gaps_.begin(), gaps_.begin() + 128);
+      }
+    }
+  }
+  RecycleReleased();
+  for (uint32_t slot = 0; slot < arena_->ready(); ++slot) {
+    const auto state = arena_->slot(slot).header.state.load(std::memory_order_acquire);
+    if (state == segment::SlotState::kClaimed && !processes_.contains(slot)) {
+      Adopt(slot, now);
+    }
+  }
+  for (auto& [slot, process] : processes_) {
+    if (process->gone) {
+      continue;
+    }
+    Drain(*process, now);
+    FindThreads(*process);
+    for (auto it = process->threads.begin(); it != process->threads.end();) {
+      Thread& thread = it->second;
+      Look(*process, thread, now);
+      if (now >= thread.next_exists_check) {
+        thread.next_exists_check = now + clock_->Ticks(0.2);
+        if (!thread.probe->Exists() && process->pid != 0) {
+          Drain(*process, now);
+          EndThread(*process, thread, now, false, false);
+          it = process->threads.erase(it);
+          continue;
+        }
+      }
+      ++it;
+    }
+    const bool replaced = arena_->slot(slot).header.state.load(std::memory_order_acquire) ==
+                          segment::SlotState::kReplaced;
+    pollfd ended{process->pidfd.get(), POLLIN, 0};
+    if (replaced || (process->pidfd && poll(&ended, 1, 0) == 1) || !process->pidfd) {
+      EndProcess(*process, now, !replaced);
+    }
+  }
+  arena_->KeepReady(processes_.empty() ? kSpareSlotsBeforeALoop : kSpareSlots);
+  last_tick_ = clock_->Now();
+}
+
+void Watcher::Adopt(uint32_t slot, uint64_t now) {
+  auto process = std::make_unique<Process>();
+  process->key = next_key_++;
+  process->slot = slot;
+  process->reader = SegmentReader(&arena_->slot(slot));
+  segment::SlotHeader& header = arena_->slot(slot).header;
+  const auto claimer = static_cast<pid_t>(header.claimer_tid.load(std::memory_order_relaxed));
+  if (claimer == 0) {
+    return;  // still being claimed; next tick
+  }
+  process->pid = ProcessOfThread(claimer);
+  if (process->pid == 0) {
+    // That thread has ended, and perhaps its process; or it is in another pid
+    // namespace.
+    const uint32_t own_word = header.process_id.load(std::memory_order_relaxed);
+    process->pid = own_word != 0 ? static_cast<pid_t>(own_word) : claimer;
+  }
+  header.process_id.store(static_cast<uint32_t>(process->pid), std::memory_order_relaxed);
+  process->pidfd = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, process->pid, 0)));
+  ProcessFound found;
+  found.process = process->key;
+  found.slot = slot;
+  found.pid = process->pid;
+  found.modules = process->reader.Modules();
+  found.executable = ReadLink(absl::StrCat("/proc/", process->pid, "/exe"));
+  if (found.executable.empty() && !found.modules.empty()) {
+    found.executable = found.modules.front().path;
+  }
+  char byte = 0;
+  if (process->pidfd && !found.modules.empty() &&
+      CopyMemory(process->pid, found.modules.front().start, &byte, 1) == 0 && errno == EPERM) {
+    remote_.reason =
+        absl::StrCat("process_vm_readv of pid ", process->pid,
+                     ": not permitted (it changed user, or kernel.yama.ptrace_scope forbids it)");
+    warnings_.push_back(absl::StrCat("the stack of pid ", process->pid,
+                                     " could not be read from outside while a step went on; "
+                                     "stacks of finished calls are complete"));
+  }
+  sink_(std::move(found));
+  processes_[slot] = std::move(process);
+  FindThreads(*processes_[slot]);
+  (void)now;
+}
+
+void Watcher::FindThreads(Process& process) {
+  for (uint32_t index = 0; index < segment::kCellsPerSlot; ++index) {
+    const uint32_t tid =
+        arena_->slot(process.slot).cells[index].tid.load(std::memory_order_acquire);
+    if (tid == 0) {
+      if (index > 0 && process.threads.empty()) break;
+      continue;
+    }
+    if (process.threads.contains(index)) {
+      continue;
+    }
+    Thread thread;
+    thread.cell = index;
+    thread.tid_in_cell = tid;
+    thread.probe = std::make_unique<ThreadProbe>(process.pid, static_cast<pid_t>(tid));
+    thread.name = thread.probe->Name();
+    // Asked before a stack is needed: the handler must be there by then.
+    if (std::string error; process.threads.empty() && process.signals == nullptr &&
+                           !thread.probe->PerfPermitted(error)) {
+      ++perf_.failed;
+      perf_.reason = error;
+      process.signals = std::make_unique<SignalSampler>(process.reader.slot(), process.pid);
+      process.signals->Request();
+    }
+    process.threads.emplace(index, std::move(thread));
+    saw_loop_ = true;
+  }
+}
+
+void Watcher::Drain(Process& process, uint64_t now) {
+  while (auto event = process.reader.NextEvent()) {
+    process.stuck_since = 0;
+    EventSeen seen;
+    seen.process = process.key;
+    FindThreads(process);
+    const auto found = process.threads.find(event->cell);
+    Thread* thread = found == process.threads.end() ? nullptr : &found->second;
+    if (thread != nullptr) {
+      seen.tid = thread->probe->tid();
+      seen.thread_name = thread->name;
+      seen.epoll_targets = thread->epoll_targets;
+    }
+    if (!event->stack.bytes.empty()) {
+      ++snapshot_.used;
+    }
+    if (event->kind == segment::EventKind::kPlace) {
+      seen.place = process.reader.Place(event->place);
+      if (thread != nullptr) {
+        thread->places_with_stack.erase(event->place);
+        if (!event->stack.bytes.empty()) {
+          thread->places_with_stack.insert(event->place);
+        }
+      }
+      if (seen.place && thread != nullptr) {
+        thread->epoll_targets = seen.epoll_targets =
+            CountEpollTargets(process.pid, seen.place->descriptor);
+      }
+    } else if (event->kind == segment::EventKind::kCall) {
+      const CallDetail detail = kBlockingCalls[event->call_id].detail;
+      if (thread != nullptr) {
+        seen.waited_seconds = WaitedSince(*thread, event->start);
+        seen.seen_asleep = thread->asleep_call_start == event->start;
+      }
+      if (detail == CallDetail::kFd || detail == CallDetail::kAddress) {
+        if (thread != nullptr && thread->descriptor &&
+            thread->descriptor_call_start == event->start) {
+          seen.descriptor = thread->descriptor;  // read while the call went on
+        } else if (event->args[0] <= 0x7fffffff) {
+          seen.descriptor = ReadDescriptor(process.pid, static_cast<int>(event->args[0]));
+        }
+      }
+    } else if (event->kind == segment::EventKind::kFinding && thread == nullptr) {
+      seen.tid = static_cast<pid_t>(std::min<uint64_t>(event->args[0], 0x7fffffff));
+      seen.thread_name = ThreadProbe(process.pid, seen.tid).Name();
+    } else if ((event->kind == segment::EventKind::kTurn ||
+                event->kind == segment::EventKind::kStep) &&
+               thread != nullptr) {
+      seen.scheduling = thread->probe->Scheduling();
+      seen.watcher_gap_seconds = GapSince(event->start);
+    }
+    seen.event = std::move(*event);
+    sink_(std::move(seen));
+  }
+  const bool waiting = process.reader.slot()->header.event_head.load(std::memory_order_relaxed) !=
+                       process.reader.slot()->header.event_tail.load(std::memory_order_relaxed);
+  if (!waiting) {
+    process.stuck_since = 0;
+  } else if (process.stuck_since == 0) {
+    process.stuck_since = now;
+  } else if (clock_->Seconds(now - process.stuck_since) > kStuckEventSeconds) {
+    process.reader.SkipStuckEvent();
+    process.stuck_since = 0;
+  }
+}
+
+void Watcher::Look(Process& process, Thread& thread, uint64_t now) {
+  const SegmentCell cell = process.reader.Cell(thread.cell);
+  if (cell.state == LoopState::kUnused) {
+    return;
+  }
+  if (!thread.has_bounds && (cell.place != kNoIndex || cell.told)) {
+    const auto place = process.reader.Place(cell.place);
+    const uint64_t sp = place ? place->registers.rsp : cell.loop_sp;
+    uint64_t low = 0;
+    uint64_t high = 0;
+    if (sp != 0 && FindMapping(process.pid, sp, low, high)) {
+      segment::LoopCell& shared = process.reader.slot()->cells[thread.cell];
+      shared.stack_low.store(low, std::memory_order_relaxed);
+      shared.stack_high.store(high, std::memory_order_relaxed);
+      thread.has_bounds = true;
+    }
+  }
+  if (cell.place != kNoIndex && thread.epoll_targets < 2 && now >= thread.next_target_count) {
+    thread.next_target_count = now + clock_->Ticks(0.05);
+    if (const auto place = process.reader.Place(cell.place)) {
+      thread.epoll_targets =
+          std::max(thread.epoll_targets, CountEpollTargets(process.pid, place->descriptor));
+    }
+  }
+  NoteScheduling(process, thread, now);
+  const bool told = IsChanging(cell) || (cell.exact.loop != 0 && !cell.partial);
+  if (cell.exact.start != 0 || (!told && cell.state == LoopState::kInStep)) {
+    LookAtStep(process, thread, cell, now);
+  } else if (cell.state == LoopState::kIdle) {
+    LookAtWait(process, thread, cell);
+  }
+}
+
+void Watcher::LookAtWait(Process& process, Thread& thread, const SegmentCell& cell) {
+  if (cell.place == kNoIndex || thread.places_with_stack.contains(cell.place)) {
+    return;
+  }
+  const auto place = process.reader.Place(cell.place);
+  if (!place) {
+    return;
+  }
+  const segment::LoopCell& shared = process.reader.slot()->cells[thread.cell];
+  WaitStackTaken taken;
+  taken.stack = CopyStack(process.pid, place->registers,
+                          shared.stack_high.load(std::memory_order_relaxed), kStackLimit);
+  taken.stack.rip_is_return_address = true;
+  const SegmentCell after = process.reader.Cell(thread.cell);
+  if (taken.stack.bytes.empty() || after.state != LoopState::kIdle || after.turns != cell.turns) {
+    return;  // it moved on; the next wait will do
+  }
+  ++remote_.used;
+  thread.places_with_stack.insert(cell.place);
+  taken.process = process.key;
+  taken.cell = thread.cell;
+  taken.place_index = cell.place;
+  taken.place = *place;
+  taken.epoll_targets = thread.epoll_targets;
+  sink_(std::move(taken));
+}
+
+void Watcher::LookAtStep(Process& process, Thread& thread, const SegmentCell& cell, uint64_t now) {
+  if (StepKey(cell) != thread.looked_step) {
+    thread.looked_step = StepKey(cell);
+    thread.looks = 0;
+    thread.missed_looks = 0;
+    // What was told in between ends the callback that a look before it met.
+    thread.shallowest_sp = cell.partial ? UINT64_MAX : 0;
+  }
+  if (cell.exact.start == 0) {
+    LookForOtherLoop(process, thread, cell);
+  }
+  // The descriptor of a call that goes on is read while it is surely open.
+  if (const auto call = process.reader.CallInProgress(thread.cell);
+      call && call->sequence != thread.described_call && now > call->start &&
+      clock_->Seconds(now - call->start) > 0.003) {
+    thread.described_call = call->sequence;
+    thread.descriptor.reset();
+    const CallDetail detail = kBlockingCalls[call->call_id].detail;
+    if ((detail == CallDetail::kFd || detail == CallDetail::kAddress) &&
+        call->args[0] <= 0x7fffffff) {
+      thread.descriptor = ReadDescriptor(process.pid, static_cast<int>(call->args[0]));
+      thread.descriptor_call_start = call->start;
+    }
+  }
+  if (AwaitsAnswer(process, thread, cell) && !process.reader.CallInProgress(thread.cell)) {
+    TakeSample(process, thread, cell, now);
+    return;
+  }
+  const uint64_t start = StepStart(cell);
+  if (thread.looks >= kLookCount || now <= start ||
+      clock_->Seconds(now - start) < kLooks[thread.looks] * threshold_) {
+    return;
+  }
+  const size_t look = thread.looks;
+  while (thread.looks < kLookCount &&
+         clock_->Seconds(now - start) >= kLooks[thread.looks] * threshold_) {
+    ++thread.looks;
+  }
+  if (!TakeSample(process, thread, cell, now) && ++thread.missed_looks < kMissedLooks) {
+    thread.looks = look;  // it waits for a processor, perhaps: once more at the next tick
+  }
+}
+
+void Watcher::LookForOtherLoop(Process& process, Thread& thread, const SegmentCell& cell) {
+  if (thread.turn_of_places != cell.turns) {
+    thread.turn_of_places = cell.turns;
+    thread.place_waits.clear();
+    thread.told_waits.clear();
+  }
+  for (uint32_t index = 0; index < segment::kPlacesPerSlot; ++index) {
+    const auto place = process.reader.Place(index);
+    if (!place) break;
+    if (place->cell != thread.cell || place->verdict != segment::Verdict::kUnknown ||
+        place->assumed_idle) {
+      continue;
+    }
+    const uint64_t begun = thread.place_waits.try_emplace(index, place->waits).first->second;
+    const uint64_t waits = place->waits - begun;
+    uint64_t& told = thread.told_waits[index];
+    if (waits >= 4 && waits >= 2 * told) {
+      told = waits;
+      sink_(PlaceRecurs{process.key, thread.cell, index, waits, cell.turns});
+    }
+  }
+}
+
+void Watcher::ReadCallArguments(Process& process, const SegmentCall& call, SampleTaken& sample) {
+  const CallDetail detail = kBlockingCalls[call.call_id].detail;
+  if ((detail == CallDetail::kPath || detail == CallDetail::kText) && call.args[0] != 0) {
+    char text[segment::kDetailBytes + 1] = {};
+    // Up to the end of the page: a string may be the last thing mapped.
+    const size_t to_page_end = 4096 - call.args[0] % 4096;
+    size_t bytes = CopyMemory(process.pid, call.args[0], text,
+                              std::min<size_t>(segment::kDetailBytes, to_page_end));
+    if (bytes == to_page_end && strnlen(text, bytes) == bytes) {
+      bytes += CopyMemory(process.pid, call.args[0] + bytes, text + bytes,
+                          segment::kDetailBytes - bytes);
+    }
+    sample.call_text.assign(text, strnlen(text, bytes));
+  }
+}
+
+bool Watcher::TakeSample(Process& process, Thread& thread, const SegmentCell& cell, uint64_t now) {
+  SampleTaken sample;
+  sample.process = process.key;
+  sample.cell = thread.cell;
+  sample.tid = thread.probe->tid();
+  sample.thread_name = thread.name;
+  sample.at = now;
+  sample.loop = cell;
+  sample.epoll_targets = thread.epoll_targets;
+  sample.watcher_gap_seconds = GapSince(StepStart(cell));
+  segment::LoopCell& shared = process.reader.slot()->cells[thread.cell];
+  thread.shallowest_sp =
+      std::max(thread.shallowest_sp, shared.shallowest_sp.load(std::memory_order_relaxed));
+  shared.shallowest_sp.store(0, std::memory_order_relaxed);
+  sample.shallowest_sp = thread.shallowest_sp;
+  sample.scheduling = thread.probe->Scheduling();
+  const bool has_stack = FillStack(process, thread, sample);
+  if (!has_stack && AwaitsAnswer(process, thread, cell)) {
+    return true;  // the next tick takes it
+  }
+  if (cell.exact.start != 0) {
+    sample.context = ReadStepContext(cell.exact, [&](uint64_t address, void* to, size_t bytes) {
+      return CopyMemory(process.pid, address, to, bytes);
+    });
+  }
+  const SegmentCell after = process.reader.Cell(thread.cell);
+  const bool same_step = cell.exact.start != 0
+                             ? after.exact.sequence == cell.exact.sequence
+                             : after.turns == cell.turns && after.state == LoopState::kInStep &&
+                                   after.exact.start == 0;
+  if (!same_step) {
+    return true;  // the step has ended meanwhile; the stack may be of another
+  }
+  if (has_stack || thread.missed_looks + 1 >= kMissedLooks) {
+    thread.missed_looks = 0;
+    thread.shallowest_sp = 0;
+    sink_(std::move(sample));
+    return true;
+  }
+  return false;
+}
+
+bool Watcher::AwaitsAnswer(const Process& process, const Thread& thread,
+                           const SegmentCell& cell) const {
+  return process.signals != nullptr &&
+         process.signals->AwaitsAnswer(thread.cell, StepKey(cell), clock_->Seconds(clock_->Now()));
+}
+
+bool Watcher::FillStack(Process& process, Thread& thread, SampleTaken& sample) {
+  const segment::LoopCell& shared = process.reader.slot()->cells[thread.cell];
+  const uint64_t high = shared.stack_high.load(std::memory_order_relaxed);
+  std::optional<SystemCallState> system_call = thread.probe->SystemCall();
+  // In a hooked call: the hook left the caller's registers.
+  if (const auto call = process.reader.CallInProgress(thread.cell)) {
+    const bool left_behind =  // by siglongjmp: the thread is now shallower than the mark
+        system_call && !system_call->running && system_call->sp > call->registers.rsp;
+    if (!left_behind) {
+      RawStack stack = CopyStack(process.pid, call->registers, high, kStackLimit);
+      stack.rip_is_return_address = true;
+      const auto after = process.reader.CallInProgress(thread.cell);
+      if (after && after->sequence == call->sequence) {
+        sample.call = call;
+        if (thread.descriptor_call_start == call->start) {
+          sample.descriptor = thread.descriptor;
+        }
+        ReadCallArguments(process, *call, sample);
+        if (!stack.bytes.empty()) {
+          ++remote_.used;
+          sample.stack = std::move(stack);
+          return true;
+        }
+        ++remote_.failed;
+        return false;  // refused: the call's own snapshot will tell
+      }
+      system_call = thread.probe->SystemCall();
+    }
+  }
+  // In an unhooked system call: the kernel tells its registers but for rbp.
+  if (system_call && !system_call->running) {
+    const Registers registers{system_call->pc, system_call->sp, 0};
+    sample.system_call = system_call;
+    RawStack stack = CopyStack(process.pid, registers, high, kStackLimit);
+    if (!stack.bytes.empty()) {
+      stack.source = StackSource::kSyscallFile;
+      stack.rbp_known = false;
+      ++syscall_file_.used;
+      sample.stack = std::move(stack);
+      return true;
+    }
+    ++syscall_file_.failed;
+    return false;
+  }
+  if (!system_call && syscall_file_.reason.empty()) {
+    syscall_file_.reason = absl::StrCat("/proc/", process.pid, "/task/", sample.tid,
+                                        "/syscall cannot be read (it needs the right to trace)");
+  }
+  return FillRunningStack(process, thread, sample);
+}
+
+bool Watcher::FillRunningStack(Process& process, Thread& thread, SampleTaken& sample) {
+  if (process.signals == nullptr) {
+    const uint64_t high =
+        process.reader.slot()->cells[thread.cell].stack_high.load(std::memory_order_relaxed);
+    std::string error;
+    if (auto stack = thread.probe->PerfSample(kPerfMilliseconds, high, error)) {
+      ++perf_.used;
+      sample.stack = std::move(*stack);
+      return true;
+    }
+    ++perf_.failed;
+    if (perf_.reason.empty()) {
+      perf_.reason = error;
+    }
+    return false;
+  }
+  if (auto stack = process.signals->Take(thread.cell, thread.probe->tid(), StepKey(sample.loop),
+                                         clock_->Seconds(clock_->Now()), kSignalMilliseconds)) {
+    ++signal_.used;
+    sample.stack = std::move(*stack);
+    return true;
+  }
+  ++signal_.failed;
+  if (signal_.reason.empty()) {
+    signal_.reason = process.signals->error();
+  }
+  return false;
+}
+
+void Watcher::EndThread(Process& process, Thread& thread, uint64_t now, bool process_gone,
+                        bool killed) {
+  LoopGone gone;
+  gone.process = process.key;
+  gone.cell_index = thread.cell;
+  gone.tid = thread.probe->tid();
+  gone.thread_name = thread.name;
+  gone.cell = process.reader.Cell(thread.cell);
+  gone.call = process.reader.CallInProgress(thread.cell);
+  gone.at = now;
+  gone.epoll_targets = thread.epoll_targets;
+  gone.process_gone = process_gone;
+  gone.killed = killed;
+  sink_(std::move(gone));
+  if (process.signals != nullptr) {
+    process.signals->Forget(thread.cell);
+  }
+  if (!process_gone) {
+    // Offer the cell to the next loop thread: everything zero, the owner last.
+    segment::LoopCell& cell = process.reader.slot()->cells[thread.cell];
+    memset(reinterpret_cast<char*>(&cell) + sizeof cell.tid, 0, sizeof cell - sizeof cell.tid);
+    cell.tid.store(0, std::memory_order_release);
+  }
+}
+
+void Watcher::EndProcess(Process& process, uint64_t now, bool killed) {
+  do {
+    Drain(process, now);
+  } while (process.reader.SkipStuckEvent());
+  FindThreads(process);
+  for (auto& [index, thread] : process.threads) {
+    EndThread(process, thread, now, true, killed);
+  }
+  const segment::SlotHeader& header = process.reader.slot()->header;
+  ProcessGone gone;
+  gone.process = process.key;
+  for (uint32_t i = 0; i < segment::kSitesPerSlot; ++i) {
+    const SegmentSite site = process.reader.Site(i);
+    if (site.count != 0) {
+      gone.sites.push_back({i, site});
+    }
+  }
+  gone.events_dropped =
+      header.events_dropped.load(std::memory_order_relaxed) + process.reader.invalid_events();
+  gone.snapshots_dropped = header.snapshots_dropped.load(std::memory_order_relaxed);
+  gone.sites_dropped = header.sites_dropped.load(std::memory_order_relaxed);
+  gone.loops_dropped = header.cells_dropped.load(std::memory_order_relaxed) +
+                       header.places_dropped.load(std::memory_order_relaxed);
+  process.gone = true;
+  sink_(std::move(gone));
+}
+
+void Watcher::Finish(uint64_t now) {
+  Tick(now);
+  for (auto& [slot, process] : processes_) {
+    if (!process->gone) {
+      EndProcess(*process, now, true);
+    }
+  }
+}
+
+void Watcher::Release(uint32_t slot) {
+  const std::lock_guard lock(released_mutex_);
+  released_.push_back(slot);
+}
+
+void Watcher::RecycleReleased() {
+  std::vector<uint32_t> slots;
+  {
+    const std::lock_guard lock(released_mutex_);
+    slots.swap(released_);
+  }
+  for (const uint32_t slot : slots) {
+    processes_.erase(slot);
+    arena_->Recycle(slot);
+  }
+}
+
+std::vector<std::string> Watcher::Warnings() const {
+  std::vector<std::string> result = warnings_;
+  if (signal_.used > 0) {
+    result.push_back(absl::StrCat(
+        signal_.used, " stacks of running threads were taken with a realtime signal, because ",
+        perf_.reason,
+        "; allow perf_event_open (kernel.perf_event_paranoid 2 or less, CAP_PERFMON) to do "
+        "without"));
+  }
+  return result;
+}
+
+std::vector<Capability> Watcher::Capabilities() const {
+  const auto row = [](const char* name, const Way& way, const char* untried) {
+    Capability result;
+    result.name = name;
+    result.used = way.used;
+    result.available = way.used > 0 || way.reason.empty();
+    result.reason = way.used > 0 ? "" : way.reason;
+    if (way.used == 0 && way.reason.empty() && way.failed == 0) {
+      result.reason = untried;
+    }
+    return result;
+  };
+  return {
+      row("stack copied from outside, registers from the hook", remote_, "was not needed"),
+      row("stack copied by the thread itself when its call returned", snapshot_, "was not needed"),
+      row("registers from /proc/PID/task/TID/syscall", syscall_file_, "was not needed"),
+      row("perf_event_open on a running thread", perf_, "was not needed"),
+      row("signal to a running thread", signal_, "was not needed"),
+  };
+}
+
+}  // namespace loopsan

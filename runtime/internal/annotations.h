@@ -1,0 +1,26 @@
+// The way to the probe, if this process is watched, and the runtime's cheap clock.
+#pragma once
+
+#include <cstdint>
+
+#include "instrument/annotate.h"
+
+namespace loopsan::internal {
+
+// The probe's functions, or null. Looked up once.
+const loopsan_annotations* Annotations() noexcept;
+
+// Ticks for timing steps: the time-stamp counter where the kernel itself uses it,
+// else nanoseconds of CLOCK_MONOTONIC.
+uint64_t Ticks() noexcept;
+double TicksPerSecond() noexcept;  // measured once, good to 1 %
+
+// LOOPSAN in the environment: 1, true, yes, on; 0, false, no, off and empty mean off.
+// Throws std::invalid_argument for anything else.
+bool DebugWanted();
+
+// The debug mode is on where nobody says otherwise: it is wanted, or the process is
+// watched. False if LOOPSAN makes no sense.
+bool DebugIsDefault() noexcept;
+
+}  // namespace loopsan::internal

@@ -1,0 +1,155 @@
+#include "reporters/options.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+
+namespace loopsan {
+namespace {
+
+std::string Error(std::string_view text) {
+  Options options;
+  return std::string(ParseOptions(text, options).message());
+}
+
+TEST(ParseOptions, ReadsEverySettingOfTheList) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("threshold=250ms:calls=strict:json=a.json:output=b.txt:require_loop=1:"
+                           "quiet=true:color=never:help=1",
+                           options)
+                  .ok());
+  EXPECT_DOUBLE_EQ(options.threshold_seconds, 0.25);
+  EXPECT_EQ(options.calls, CallsMode::kStrict);
+  EXPECT_EQ(options.json_path, "a.json");
+  EXPECT_EQ(options.output_path, "b.txt");
+  EXPECT_TRUE(options.require_loop);
+  EXPECT_TRUE(options.quiet);
+  EXPECT_EQ(options.color, ColorMode::kNever);
+  EXPECT_TRUE(options.help);
+}
+
+TEST(ParseOptions, SeparatesAtColonsCommasAndWhiteSpaceInAnyNumber) {
+  Options options;
+  ASSERT_TRUE(ParseOptions(":: quiet=1,\tcalls=off\n color=always ,", options).ok());
+  EXPECT_TRUE(options.quiet);
+  EXPECT_EQ(options.calls, CallsMode::kOff);
+  EXPECT_EQ(options.color, ColorMode::kAlways);
+}
+
+TEST(ParseOptions, KeepsSeparatorsInsideQuotes) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("json='/tmp/a b:c,d=e.json':output=\"it's\"", options).ok());
+  EXPECT_EQ(options.json_path, "/tmp/a b:c,d=e.json");
+  EXPECT_EQ(options.output_path, "it's");
+}
+
+TEST(ParseOptions, AcceptsAnEmptyText) { EXPECT_EQ(Error(""), ""); }
+
+TEST(ParseOptions, LetsTheLastOfTwoValuesWin) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("threshold=1:threshold=2", options).ok());
+  EXPECT_DOUBLE_EQ(options.threshold_seconds, 2);
+}
+
+TEST(ParseOptions, AcceptsHyphensInNames) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("require-loop=1", options).ok());
+  EXPECT_TRUE(options.require_loop);
+}
+
+TEST(ParseOptions, NamesAnUnknownKeyAndListsTheKnownOnes) {
+  EXPECT_EQ(Error("treshold=1"),
+            "unknown option 'treshold'; the options are threshold, calls, json, output, "
+            "require_loop, quiet, color, help");
+}
+
+TEST(ParseOptions, NamesABadValueAndWhatIsPossible) {
+  EXPECT_EQ(Error("calls=some"), "calls: bad value 'some'; expected floor, strict or off");
+  EXPECT_EQ(Error("quiet=maybe"),
+            "quiet: bad value 'maybe'; expected true or false (also 1, 0, yes, no, on, off)");
+  EXPECT_EQ(Error("color=red"), "color: bad value 'red'; expected auto, always or never");
+  EXPECT_EQ(Error("threshold=fast"),
+            "threshold: bad value 'fast'; expected a duration such as 100ms, 0.5s, 250us or 2 "
+            "(seconds)");
+}
+
+TEST(ParseOptions, RefusesAWordWithoutAValue) {
+  EXPECT_EQ(Error("quiet"),
+            "'quiet' has no value; expected name=value with one of threshold, calls, json, output, "
+            "require_loop, quiet, color, help");
+}
+
+TEST(ParseOptions, RefusesAnOpenQuote) {
+  EXPECT_EQ(Error("json='a.json"), "json: the quote ' is never closed");
+}
+
+TEST(ParseOptions, RefusesTextBehindAQuote) {
+  EXPECT_EQ(Error("json='a'b"), "json: text follows the closing quote; separate settings with ':'");
+}
+
+TEST(ParseDuration, KnowsItsUnits) {
+  const struct {
+    std::string_view text;
+    double seconds;
+  } cases[] = {{"100ms", 0.1}, {"0.1s", 0.1}, {"250us", 250e-6},
+               {"2", 2},       {".5", 0.5},   {"1.5ms", 1.5e-3}};
+  for (const auto& [text, expected] : cases) {
+    double seconds = 0;
+    ASSERT_TRUE(ParseDuration(text, seconds).ok()) << text;
+    EXPECT_DOUBLE_EQ(seconds, expected) << text;
+  }
+}
+
+TEST(ParseDuration, RefusesWhatIsNoLengthOfTime) {
+  for (std::string_view text : {"", "ms", "0", "0ms", "-1", "+1", "1h", "1 s", "1e3", "0x10", "nan",
+                                "inf", "1,5", "100msx", "86401"}) {
+    double seconds = 7;
+    EXPECT_FALSE(ParseDuration(text, seconds).ok()) << text;
+    EXPECT_EQ(seconds, 7) << text;
+  }
+}
+
+TEST(OptionList, GivesTheDefaultsOfTheStructure) {
+  Options from_list;
+  from_list.threshold_seconds = 99;
+  from_list.calls = CallsMode::kOff;
+  from_list.json_path = from_list.output_path = "x";
+  from_list.require_loop = from_list.quiet = from_list.help = true;
+  from_list.color = ColorMode::kNever;
+  for (const OptionInfo& option : OptionList()) {
+    ASSERT_TRUE(SetOption(option.name, option.default_text, from_list).ok()) << option.name;
+  }
+  const Options defaults;
+  EXPECT_EQ(from_list.threshold_seconds, defaults.threshold_seconds);
+  EXPECT_EQ(from_list.calls, defaults.calls);
+  EXPECT_EQ(from_list.json_path, defaults.json_path);
+  EXPECT_EQ(from_list.output_path, defaults.output_path);
+  EXPECT_EQ(from_list.require_loop, defaults.require_loop);
+  EXPECT_EQ(from_list.quiet, defaults.quiet);
+  EXPECT_EQ(from_list.color, defaults.color);
+  EXPECT_EQ(from_list.help, defaults.help);
+}
+
+TEST(PrintOptions, ShowsTheValuesInEffect) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("threshold=0.25:json=a.json:quiet=1", options).ok());
+  std::ostringstream out;
+  PrintOptions(options, out);
+  EXPECT_NE(out.str().find("  threshold=250ms  [DURATION]\n"), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("  json=a.json  [FILE]\n"), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("  quiet=true  [true|false]\n"), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("  calls=floor  [floor|strict|off]\n"), std::string::npos) << out.str();
+}
+
+TEST(PrintOptionsTable, HasOneRowForEachOption) {
+  std::ostringstream out;
+  PrintOptionsTable(out);
+  for (const OptionInfo& option : OptionList()) {
+    EXPECT_NE(out.str().find("| `" + std::string(option.name) + "` | `" + option.Flag() + "` |"),
+              std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace loopsan

@@ -1,0 +1,361 @@
+#include "runtime/internal/debug_mode.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "runtime/event.h"
+#include "runtime/internal/loop_private.h"
+#include "runtime/run.h"
+#include "runtime/sleep.h"
+#include "tests/runtime/run_loop.h"
+
+namespace loopsan::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
+using ::testing::SizeIs;
+
+// Takes that long, on the clock that the test gives to the loop.
+void ComputeFor(Duration duration) {
+  static_cast<ScriptedPort&>(internal::LoopPrivate::port(EventLoop::Running())).Advance(duration);
+}
+
+Task<> Slow(Duration duration) {
+  ComputeFor(duration);
+  co_return;
+}
+Task<> SleepsAnHour() { co_await SleepFor(std::chrono::hours(1)); }
+
+// Steps ---------------------------------------------------------------------------------
+
+TEST(SlowStep, IsReportedWithTheNameOfItsTask) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(5));
+    const TaskHandle<> slow = Spawn(Slow(milliseconds(20)), "computer");
+    co_await slow;
+  };
+  RunScripted(main());
+  ASSERT_THAT(findings.Messages("slow-step"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("slow-step")[0], HasSubstr("'computer' took "));
+  EXPECT_EQ(findings.all()[0].task, "computer");
+  EXPECT_DOUBLE_EQ(findings.all()[0].seconds, 0.02);
+}
+
+TEST(SlowStep, OfACallbackNamesWhereItWasMade) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop& loop = EventLoop::Running();
+    loop.SetSlowStep(milliseconds(5));
+    loop.CallSoon([] { ComputeFor(milliseconds(20)); });
+    co_await Yield();
+    co_await Yield();
+  };
+  RunScripted(main());
+  ASSERT_THAT(findings.Messages("slow-step"), SizeIs(1));
+  EXPECT_THAT(findings.all()[0].file, HasSubstr("debug_mode_test.cc"));
+}
+
+// What asyncio reported until 3.8, and its users did not want.
+TEST(SlowStep, IsNotTheTimeThatTheLoopWaitsForWork) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(1));
+    co_await SleepFor(std::chrono::hours(1));
+  };
+  RunScripted(main());
+  EXPECT_THAT(findings.Messages("slow-step"), IsEmpty());
+}
+
+TEST(SlowStep, IsNotReportedWithoutTheDebugMode) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(1));
+    ComputeFor(milliseconds(10));
+    co_return;
+  };
+  ScriptedLoop scripted(false);
+  scripted.Run(main());
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+TEST(LongTurn, OfManyShortStepsNamesWhoTookMostOfIt) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(60));
+    for (int i = 0; i < 20; ++i) Spawn(Slow(milliseconds(5)), "short");
+    co_await Yield();
+    co_await Yield();
+  };
+  RunScripted(main());
+  EXPECT_THAT(findings.Messages("slow-step"), IsEmpty());
+  ASSERT_THAT(findings.Messages("long-turn"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("long-turn")[0], HasSubstr("steps, none of them slow by itself"));
+  EXPECT_THAT(findings.Messages("long-turn")[0], HasSubstr("debug_mode_test.cc:"));
+}
+
+Task<int> Leaf() { co_return 1; }
+
+TEST(NeverYields, IsSaidOfASlowStepThatGoesThroughManyAwaits) {
+  const KeptFindings findings;
+  const auto busy = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) {
+      ComputeFor(std::chrono::microseconds(10));
+      co_await Leaf();
+    }
+  };
+  const auto main = [&]() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(5));
+    const TaskHandle<> task = Spawn(busy(), "busy");
+    co_await task;
+  };
+  RunScripted(main());
+  ASSERT_THAT(findings.Messages("never-yields"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("never-yields")[0], HasSubstr("'busy'"));
+}
+
+Task<> YieldsOften(int times, Duration work) {
+  for (int i = 0; i < times; ++i) {
+    ComputeFor(work);
+    co_await Yield();
+  }
+}
+
+TEST(SelfWaking, IsSaidOnceOfATaskThatPolls) {
+  const KeptFindings findings;
+  RunScripted(YieldsOften(5'000, Duration::zero()));
+  ASSERT_THAT(findings.rules(), ElementsAre("self-waking"));
+}
+
+TEST(SelfWaking, IsNotSaidOfLongWorkThatIsDivided) {
+  const KeptFindings findings;
+  RunScripted(YieldsOften(1'500, std::chrono::microseconds(40)));
+  EXPECT_THAT(findings.Messages("self-waking"), IsEmpty());
+}
+
+// Ends -------------------------------------------------------------------------------------
+
+TEST(UnclosedLoop, IsReportedWhenItIsDestroyed) {
+  const KeptFindings findings;
+  {
+    EventLoop loop({.port = std::make_unique<ScriptedPort>(), .name = {}, .debug = true});
+  }
+  EXPECT_THAT(findings.rules(), ElementsAre("unclosed-loop"));
+}
+
+TEST(UnclosedLoop, IsNotReportedOfRun) {
+  const KeptFindings findings;
+  EXPECT_EQ(loopsan::Run(Leaf(), {.port = nullptr, .name = {}, .debug = true}), 1);
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+TEST(Close, ReportsATimerThatIsStillSetWithItsPlace) {
+  const KeptFindings findings;
+  EventLoop loop({.port = std::make_unique<ScriptedPort>(), .name = {}, .debug = true});
+  loop.CallLater(milliseconds(5), [] {});
+  loop.Close();
+  ASSERT_THAT(findings.rules(), ElementsAre("unclosed-timer"));
+  EXPECT_THAT(findings.all()[0].file, HasSubstr("debug_mode_test.cc"));
+}
+
+TEST(Close, ReportsATaskThatWaitsWithTheLineOfItsAwait) {
+  const KeptFindings findings;
+  EventLoop loop({.port = std::make_unique<ScriptedPort>(), .name = {}, .debug = true});
+  const auto main = []() -> Task<> {
+    Spawn(SleepsAnHour(), "sleeper");
+    co_await Yield();
+  };
+  loop.RunUntilComplete(main());
+  loop.Close();
+  ASSERT_THAT(findings.rules(), ElementsAre("destroyed-while-pending"));
+  EXPECT_THAT(findings.all()[0].message, HasSubstr("'sleeper' was waiting for a sleep"));
+  EXPECT_THAT(findings.all()[0].function, HasSubstr("SleepsAnHour"));
+}
+
+TEST(Close, ReportsATaskThatNeverRan) {
+  const KeptFindings findings;
+  EventLoop loop({.port = std::make_unique<ScriptedPort>(), .name = {}, .debug = true});
+  const TaskHandle<> handle = loop.Spawn(SleepsAnHour(), "unborn");
+  loop.Close();
+  EXPECT_THAT(findings.rules(), ElementsAre("leaked-at-close"));
+  EXPECT_TRUE(handle.cancelled());
+}
+
+// Waits that cannot end ------------------------------------------------------------------------
+
+TEST(Await, OfOneselfIsAnErrorAndAFinding) {
+  const KeptFindings findings;
+  TaskHandle<> self;
+  const auto body = [&]() -> Task<> { co_await self; };
+  const auto main = [&]() -> Task<> {
+    self = Spawn(body(), "narcissus");
+    co_await Yield();
+    EXPECT_TRUE(self.done());
+    EXPECT_THROW(self.result(), UsageError);
+  };
+  RunScripted(main());
+  ASSERT_THAT(findings.rules(), ElementsAre("awaits-itself"));
+  EXPECT_THAT(findings.all()[0].message, HasSubstr("'narcissus'"));
+}
+
+TEST(Await, InACircleIsAnErrorAndAFindingThatNamesAllMembers) {
+  const KeptFindings findings;
+  TaskHandle<> first;
+  TaskHandle<> second;
+  TaskHandle<> third;
+  const auto awaits = [](const TaskHandle<>& other) -> Task<> { co_await other; };
+  const auto main = [&]() -> Task<> {
+    first = Spawn(awaits(second), "first");
+    second = Spawn(awaits(third), "second");
+    third = Spawn(awaits(first), "third");
+    co_await Yield();
+    co_await Yield();
+    EXPECT_TRUE(third.done());
+    EXPECT_THROW(third.result(), UsageError);
+    co_await Yield();
+    co_await Yield();
+    // They got the error of the one that they waited for.
+    EXPECT_THROW(second.result(), UsageError);
+    EXPECT_THROW(first.result(), UsageError);
+  };
+  RunScripted(main());
+  ASSERT_THAT(findings.Messages("await-cycle"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("await-cycle")[0],
+              HasSubstr("'third' -> 'first' -> 'second' -> 'third'"));
+}
+
+TEST(Await, OfATaskOfAnotherLoopIsAnErrorAndAFinding) {
+  const KeptFindings findings;
+  ScriptedLoop other;
+  const TaskHandle<> foreign = other.loop().Spawn(SleepsAnHour(), "foreign");
+  const auto main = [&]() -> Task<> { co_await foreign; };
+  EXPECT_THROW(RunScripted(main()), UsageError);
+  EXPECT_THAT(findings.rules(), Contains("other-loop"));
+}
+
+TEST(LostWakeup, IsReportedWhenNobodyIsLeftWhoCouldWake) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Event never;
+  const auto waits = [&]() -> Task<> { co_await never.Wait(); };
+  // The scripted port throws where a real one would wait for ever.
+  EXPECT_THROW(scripted.loop().RunUntilComplete(waits()), std::logic_error);
+  ASSERT_THAT(findings.Messages("lost-wakeup"), SizeIs(1));
+  EXPECT_THAT(findings.all()[0].file, HasSubstr("debug_mode_test.cc"));
+  EXPECT_EQ(findings.all()[0].task, "main");
+}
+
+TEST(LostWakeup, IsNotReportedWhileSomebodyOutsideHoldsAWayIn) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Event event;
+  const LoopHandle outside = scripted.loop().Handle();
+  const auto waits = [&]() -> Task<> { co_await event.Wait(); };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(waits()), std::logic_error);
+  EXPECT_THAT(findings.Messages("lost-wakeup"), IsEmpty());
+}
+
+TEST(LostWakeup, IsNotReportedWhileATimerIsSet) {
+  const KeptFindings findings;
+  Event event;
+  const auto main = [&]() -> Task<> {
+    EventLoop::Running().CallLater(milliseconds(1), [&] { event.Set(); });
+    co_await event.Wait();
+  };
+  RunScripted(main());
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+// Descriptors ------------------------------------------------------------------------------------
+
+TEST(BlockingDescriptor, IsReportedWhenItIsWatched) {
+  const KeptFindings findings;
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ScriptedLoop scripted;
+  scripted.loop().AddReader(ends[0], [] {});
+  EXPECT_THAT(findings.rules(), ElementsAre("blocking-descriptor"));
+  scripted.loop().RemoveReader(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(BlockingDescriptor, IsNoFindingIfItDoesNotBlock) {
+  const KeptFindings findings;
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
+  ScriptedLoop scripted;
+  scripted.loop().AddReader(ends[0], [] {});
+  EXPECT_THAT(findings.all(), IsEmpty());
+  scripted.loop().RemoveReader(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+// The switch -----------------------------------------------------------------------------------
+
+class DebugVariable : public ::testing::TestWithParam<std::pair<const char*, bool>> {
+ protected:
+  ~DebugVariable() override { unsetenv("LOOPSAN"); }
+};
+
+TEST_P(DebugVariable, TurnsTheDebugModeOnOrOff) {
+  const auto& [value, on] = GetParam();
+  setenv("LOOPSAN", value, 1);
+  EventLoop loop;
+  EXPECT_EQ(loop.debug(), on);
+  loop.Close();
+}
+
+INSTANTIATE_TEST_SUITE_P(Values, DebugVariable,
+                         ::testing::Values(std::pair("1", true), std::pair("true", true),
+                                           std::pair("YES", true), std::pair("on", true),
+                                           std::pair("0", false), std::pair("false", false),
+                                           std::pair("No", false), std::pair("off", false),
+                                           std::pair("", false)));
+
+TEST_F(DebugVariable, WithAnyOtherValueIsAnErrorThatSaysSo) {
+  setenv("LOOPSAN", "perhaps", 1);
+  try {
+    EventLoop loop;
+    FAIL() << "nothing was thrown";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_THAT(error.what(), HasSubstr("LOOPSAN=perhaps is not understood"));
+  }
+}
+
+TEST(DebugSwitch, WorksWhileTheLoopRuns) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop& loop = EventLoop::Running();
+    loop.SetSlowStep(milliseconds(1));
+    ComputeFor(milliseconds(5));
+    co_await Yield();
+    loop.SetDebug(true);
+    co_await Yield();
+    ComputeFor(milliseconds(5));
+    co_await Yield();
+    loop.SetDebug(false);
+    co_await Yield();
+    ComputeFor(milliseconds(5));
+    co_await Yield();
+  };
+  ScriptedLoop scripted(false);
+  scripted.Run(main());
+  EXPECT_THAT(findings.Messages("slow-step"), SizeIs(1));
+}
+
+}  // namespace
+}  // namespace loopsan::testing

@@ -1,0 +1,74 @@
+#include "tools/report_outputs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/support/process.h"
+
+namespace loopsan {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryDirectory;
+
+TEST(ReportOutputs, NamesTheFlagWhoseFileCannotBeWritten) {
+  Options options;
+  options.json_path = "/nonexistent/r.json";
+  EXPECT_THAT(std::string(ReportOutputs::Open(options).status().message()),
+              HasSubstr("--json: cannot write /nonexistent/r.json: "));
+  options = {};
+  options.output_path = "/nonexistent/r.txt";
+  EXPECT_THAT(std::string(ReportOutputs::Open(options).status().message()),
+              HasSubstr("--output: cannot write /nonexistent/r.txt: "));
+}
+
+TEST(ReportOutputs, RefusesOneFileForTwoReports) {
+  const TemporaryDirectory directory;
+  Options options;
+  options.json_path = options.output_path = directory / "report";
+  EXPECT_THAT(std::string(ReportOutputs::Open(options).status().message()),
+              HasSubstr("--json and --output both name"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "report"));
+}
+
+TEST(ReportOutputs, WritesBothReports) {
+  const TemporaryDirectory directory;
+  Options options;
+  options.json_path = directory / "r.json";
+  options.output_path = directory / "r.txt";
+  auto outputs = ReportOutputs::Open(options);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_TRUE((*outputs)->Write(Report{}).ok());
+  EXPECT_GT(std::filesystem::file_size(options.json_path), 0u);
+  EXPECT_GT(std::filesystem::file_size(options.output_path), 0u);
+}
+
+TEST(ReportOutputs, WritesTheJsonAlthoughTheTextCannotBeWritten) {
+  const TemporaryDirectory directory;
+  Options options;
+  options.json_path = directory / "r.json";
+  options.output_path = "/dev/full";
+  auto outputs = ReportOutputs::Open(options);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_THAT(std::string((*outputs)->Write(Report{}).message()), HasSubstr("/dev/full"));
+  EXPECT_GT(std::filesystem::file_size(options.json_path), 0u);
+}
+
+TEST(UsesColor, OnATerminalThatCanShowIt) {
+  EXPECT_TRUE(UsesColor(ColorMode::kAuto, true, nullptr, "xterm"));
+  EXPECT_TRUE(UsesColor(ColorMode::kAuto, true, "", "xterm"));
+  EXPECT_FALSE(UsesColor(ColorMode::kAuto, true, nullptr, "dumb"));
+  EXPECT_FALSE(UsesColor(ColorMode::kAuto, true, nullptr, nullptr));
+  EXPECT_FALSE(UsesColor(ColorMode::kAuto, true, "1", "xterm"));
+  EXPECT_FALSE(UsesColor(ColorMode::kAuto, false, nullptr, "xterm"));
+}
+
+TEST(UsesColor, AsAskedFor) {
+  EXPECT_TRUE(UsesColor(ColorMode::kAlways, false, "1", "dumb"));
+  EXPECT_FALSE(UsesColor(ColorMode::kNever, true, nullptr, "xterm"));
+}
+
+}  // namespace
+}  // namespace loopsan

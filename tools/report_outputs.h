@@ -1,0 +1,50 @@
+// Where the reports of a run go, and what is printed there.
+//
+// Threads: one thread, but Discard() may be called from any.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "reporters/options.h"
+#include "reporters/report.h"
+#include "tools/output.h"
+
+namespace loopsan {
+
+class ReportOutputs {
+ public:
+  // Opens what the options name. An error names the flag, the file and a remedy.
+  static absl::StatusOr<std::unique_ptr<ReportOutputs>> Open(const Options& options);
+
+  // Prints one line about a stall at once, where the options want that. From the
+  // collector's thread.
+  void PrintLive(const std::string& line) const;
+
+  // Writes all reports, also the second if the first cannot be written; returns
+  // the first error. Standard error that nobody reads is no error.
+  absl::Status Write(const Report& report);
+
+  // For a run that gives up: removes the files that Open() made.
+  void Discard();
+
+ private:
+  explicit ReportOutputs(const Options& options) : options_(options) {}
+
+  absl::Status WriteTextReport(const Report& report);
+
+  const Options options_;
+  std::unique_ptr<Output> text_;  // never null
+  std::unique_ptr<Output> json_;  // null: no JSON
+};
+
+// Prints "loopsan: MESSAGE" to standard error.
+void Complain(std::string_view message);
+
+// Decides ColorMode::kAuto. The arguments are values of the environment's NO_COLOR
+// and TERM, null if unset.
+bool UsesColor(ColorMode mode, bool terminal, const char* no_color, const char* term);
+
+}  // namespace loopsan

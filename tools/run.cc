@@ -1,0 +1,104 @@
+// `loopsan run [FLAG...] -- COMMAND [ARG...]`
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "reporters/collector.h"
+#include "tools/command_check.h"
+#include "tools/command_line.h"
+#include "tools/exit_status.h"
+#include "tools/launcher.h"
+#include "tools/probe_library.h"
+#include "tools/report_interrupt.h"
+#include "tools/report_outputs.h"
+#include "tools/signals.h"
+#include "tools/subcommand.h"
+
+namespace loopsan {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int Fail(const absl::Status& status) {
+  Complain(std::string(status.message()));
+  return ExitStatusOf(status);
+}
+
+int FailUsage(const absl::Status& status) {
+  Complain(absl::StrCat(status.message(), "\nTry 'loopsan run --help'."));
+  return kExitLoopsanFailed;
+}
+
+int RunCommand(const Options& options, const std::vector<std::string>& words) {
+  const absl::StatusOr<CheckedCommand> command = CheckCommand(words);
+  if (!command.ok()) return Fail(command.status());
+  const absl::StatusOr<std::string> library =
+      FindProbeLibrary(ProbeLibraryPlaces(ExecutableDirectory()));
+  if (!library.ok()) return Fail(library.status());
+  absl::StatusOr<std::unique_ptr<ReportOutputs>> opened = ReportOutputs::Open(options);
+  if (!opened.ok()) return Fail(opened.status());
+  ReportOutputs& outputs = **opened;
+
+  const SignalTakeover signals;
+  absl::StatusOr<std::unique_ptr<Collector>> created = Collector::Create(
+      {options, [&outputs](const std::string& line) { outputs.PrintLive(line); }});
+  if (!created.ok()) return Fail(created.status());
+  Collector& collector = **created;
+
+  // The collector's threads come after the fork.
+  const Clock::time_point started = Clock::now();
+  absl::StatusOr<LaunchedCommand> launched = LaunchedCommand::Launch(
+      *command, WatchedEnvironment(environ, *library, collector.SessionVariable()), signals);
+  if (!launched.ok()) return Fail(launched.status());
+  collector.Start();
+  const CommandEnd end = launched->WaitForEnd(signals);
+  const std::chrono::duration<double> duration = Clock::now() - started;
+
+  const ReportInterrupt interrupt(signals, [&outputs] { outputs.Discard(); });
+  Report report = collector.Finish();
+  report.command = words;
+  report.exit_code = end.exit_code;
+  report.exit_signal = end.signal;
+  report.duration_seconds = duration.count();
+  const absl::Status written = outputs.Write(report);
+  if (!written.ok()) Complain(std::string(written.message()));
+
+  const RunVerdict verdict{.report_failed = !written.ok(),
+                           .loop_missing = options.require_loop && !collector.SawLoop()};
+  const int exit_status = ExitStatusOf(end, verdict);
+  if (exit_status == kExitNoLoop && verdict.loop_missing) {
+    Complain(absl::StrCat("no event loop was seen in ", words[0],
+                          ", and --require-loop wants one; was it the right command?"));
+  }
+  return exit_status;
+}
+
+}  // namespace
+
+int Run(const std::vector<std::string>& arguments) {
+  const RunArguments split = SplitRunArguments(arguments);
+  Options options;
+  if (absl::Status status = ReadEnvironmentOptions(getenv("LOOPSAN_OPTIONS"), options);
+      !status.ok()) {
+    return Fail(status);
+  }
+  ParsedFlags outcome;
+  if (absl::Status status = ReadFlags(split.flags, options, outcome); !status.ok()) {
+    return FailUsage(status);
+  }
+  if (outcome == ParsedFlags::kHelpPrinted) return 0;
+  if (options.help) PrintOptions(options, std::cerr);
+  if (split.command.empty()) {
+    if (options.help) return 0;
+    return FailUsage(absl::InvalidArgumentError("no command was given: loopsan run -- CMD ARG..."));
+  }
+  return RunCommand(options, split.command);
+}
+
+}  // namespace loopsan
