@@ -88,6 +88,7 @@ class Event {
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> handle) { handle_ = handle; }
   void await_resume() {}
+  std::coroutine_handle<> handle() const { return handle_; }
   void Fire() { std::exchange(handle_, nullptr).resume(); }
 
  private:
@@ -245,8 +246,12 @@ Detached ThrowAfter(Event& event) {
 TEST_F(ObservedPromise, EndsTheStepOfACoroutineThatThrowsAtWhoResumedIt) {
   Event event;
   ThrowAfter(event);
+  const std::coroutine_handle<> coroutine = event.handle();
   EXPECT_THROW(event.Fire(), std::runtime_error);
   EXPECT_THAT(g_told.back(), "idle");
+  // Suspended at its end, where nothing but its handle can destroy it.
+  EXPECT_TRUE(coroutine.done());
+  coroutine.destroy();
 }
 
 struct Refuses {
