@@ -82,7 +82,7 @@ typedef struct loopsan_task {
   uint64_t spawner;                 /* id of the task that spawned it; 0: none */
   loopsan_async_frame* innermost;   /* the coroutine that runs or waits */
   const char* waiting_for;          /* "sleep", "mutex", ...; null unless waiting */
-  const void* waiting_object;       /* the mutex; may be null */
+  const void* waiting_object;       /* the mutex, the other loopsan_task; may be null */
   uint64_t since;                   /* when it was spawned */
   uint32_t state;                   /* LOOPSAN_TASK_... */
   uint32_t reserved;
@@ -180,6 +180,15 @@ typedef struct loopsan_annotations {
   /* The loop whose steps are told on this thread, or null. Whoever is called on a
    * thread that he does not know leaves another's loop alone, or adds to its `root`. */
   loopsan_loop* (*this_loop)(void);
+
+  /* For tests. Waits, at most `milliseconds`, until the collector has judged all that this
+   * process has done so far, and copies into `text` what it has found in it since the
+   * call before, each finding a line of three fields with tabs between them: the
+   * seconds that it took, its rule, its message. What does not fit is left out; `text` ends in
+   * a 0. Returns the number of findings; -1: nobody watches, the collector did not
+   * answer in time, or another thread is asking. Notes are not counted, nor what happened in
+   * steps that have not ended, nor on threads that may be no loops. */
+  int (*take_findings)(uint32_t milliseconds, char* text, uint32_t bytes);
 } loopsan_annotations;
 
 /* What the symbol is. Null: this process is not watched. */

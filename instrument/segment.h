@@ -27,7 +27,7 @@
 namespace loopsan::segment {
 
 inline constexpr uint64_t kMagic = 0x316e6173706f6f6cULL;  // "loopsan1"
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 
 // The name under which the arena's memfd appears in /proc/PID/fd, followed by
 // the session id as 16 hexadecimal digits. Where a file size limit forbids a
@@ -55,6 +55,7 @@ inline constexpr uint32_t kMaxSnapshotBytes = 256 * 1024;
 inline constexpr uint32_t kStepBuckets = 40;  // step durations by power of two of ticks
 inline constexpr uint32_t kLoopKindBytes = 32;
 inline constexpr uint32_t kTurnShares = 4;  // of a turn of exact steps, who took most of it
+inline constexpr uint32_t kAnswerBytes = 8 * 1024;
 inline constexpr uint32_t kNoIndex = 0xffffffff;
 
 enum class ClockKind : uint32_t {
@@ -133,6 +134,13 @@ struct SlotHeader {
   std::atomic<uint32_t> signals_forbidden;
   // Calls without a hook that our signal made return EINTR.
   std::atomic<uint32_t> calls_interrupted;
+  // loopsan_annotations::take_findings(). The program numbers its questions; once the
+  // collector has written the answer it repeats the number (release).
+  std::atomic<uint32_t> question;
+  std::atomic<uint32_t> answered;
+  uint32_t answer_findings;
+  uint32_t answer_bytes;
+  char answer[kAnswerBytes];  // lines as take_findings() gives them
 };
 inline constexpr uint32_t kNoSignal = 0xffffffff;
 

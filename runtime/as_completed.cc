@@ -21,7 +21,7 @@ Completions::Completions(const std::vector<AnyTaskHandle>& tasks, std::optional<
     hooks_[i].HookTo(tasks[i].state());
   }
   if (limit && running_ != 0) {
-    deadline = TimeAfter(loop_, *limit);
+    deadline = loop_.TimeAfter(*limit);
     fire = [](TimerNode* node) {
       auto* const completions = static_cast<Completions*>(node);
       completions->expired_ = true;

@@ -163,6 +163,11 @@ class EventLoop {
 
   const std::string& name() const noexcept { return name_; }
   Time Now() const { return port_->Now(); }
+  // `delay` from now; the end of time if that cannot be told.
+  Time TimeAfter(Duration delay) const {
+    const Time now = Now();
+    return delay > Time::max() - now ? Time::max() : now + delay;
+  }
   bool is_running() const noexcept { return running_; }
   bool is_closed() const noexcept { return closed_; }
 
@@ -180,7 +185,7 @@ class EventLoop {
   template <std::invocable F>
   CallbackHandle CallLater(Duration delay, F function,
                            std::source_location here = std::source_location::current()) {
-    return CallAt(Now() + delay, std::move(function), here);
+    return CallAt(TimeAfter(delay), std::move(function), here);
   }
 
   template <std::invocable F>

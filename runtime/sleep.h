@@ -57,7 +57,7 @@ class YieldAwaiter final : public Waiter {
 
 // At least this long; not at all (but for one turn) if it is not positive.
 inline internal::SleepAwaiter SleepFor(Duration duration) {
-  return internal::SleepAwaiter(EventLoop::Running().Now() + duration);
+  return internal::SleepAwaiter(EventLoop::Running().TimeAfter(duration));
 }
 inline internal::SleepAwaiter SleepUntil(Time time) noexcept {
   return internal::SleepAwaiter(time);

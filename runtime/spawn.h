@@ -68,7 +68,7 @@ class JoinAwaiter : public Waiter {
   void await_suspend(std::coroutine_handle<P> handle) {
     CheckAwait(awaited_, site());
     awaited_->joiners.PushBack(this);
-    Suspend(handle, "task", awaited_);
+    Suspend(handle, "task", &awaited_->info);
   }
 
   void await_resume() { Resumed(); }

@@ -6,11 +6,6 @@ namespace loopsan {
 
 using internal::LoopPrivate;
 
-Time internal::TimeAfter(EventLoop& loop, Duration delay) {
-  const Time now = loop.Now();
-  return delay > Time::max() - now ? Time::max() : now + delay;
-}
-
 void Timeout::Reschedule(std::optional<Time> when, std::source_location here) {
   if (state_ != State::kEntered) {
     throw UsageError(expired() ? "this time limit has expired and cannot be moved"

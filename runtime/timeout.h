@@ -38,9 +38,6 @@ namespace loopsan {
 
 namespace internal {
 class TimeoutScope;
-
-// The time `delay` from now; the end of time if that cannot be told.
-Time TimeAfter(EventLoop& loop, Duration delay);
 }  // namespace internal
 
 // The limit of a part of a task. It is the part's for as long as that runs.
@@ -101,7 +98,7 @@ struct Limit {
   explicit Limit(std::optional<Duration> the_delay) noexcept : delay(the_delay) {}
   explicit Limit(std::optional<Time> the_when) noexcept : when(the_when) {}
   std::optional<Time> Begin() const {
-    return delay ? TimeAfter(EventLoop::Running(), *delay) : when;
+    return delay ? EventLoop::Running().TimeAfter(*delay) : when;
   }
   // The part shall not even begin.
   bool HasPassed() const { return delay ? *delay <= Duration::zero() : IsPast(when); }

@@ -30,7 +30,7 @@ Task<std::optional<size_t>> WaitForSeveral(std::vector<AnyTaskHandle> tasks, Wai
     if (!task.valid()) throw UsageError("a task handle without a task is waited for");
   }
   std::optional<Time> end;
-  if (limit) end = TimeAfter(EventLoop::Running(), *limit);
+  if (limit) end = EventLoop::Running().TimeAfter(*limit);
   JoinSeveralAwaiter join(tasks, EnoughFor(until), false, end);
   co_await join;
   co_return join.decided_by();

@@ -14,6 +14,7 @@ namespace {
 
 constexpr Subcommand kSubcommands[] = {
     {"run", "run a program and report what blocks its event loop", &Run},
+    {"tasks", "show the tasks of a running program, also of one that hangs", &Tasks},
     {"collect", "", &Collect},
 };
 
@@ -33,6 +34,7 @@ void PrintHelp(std::ostream& out) {
          "  loopsan run -- ./server --port 8080     watch a server; the report comes at its end\n"
          "  loopsan run --json=report.json -- node app.js\n"
          "  loopsan run --help                      all options of `run`\n"
+         "  loopsan tasks PID                       what the tasks of a running program wait for\n"
          "\n"
          "  --help     print this text\n"
          "  --version  print the version\n";

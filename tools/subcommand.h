@@ -15,6 +15,7 @@ struct Subcommand {
 };
 
 int Run(const std::vector<std::string>& arguments);      // run.cc
+int Tasks(const std::vector<std::string>& arguments);    // tasks.cc
 int Collect(const std::vector<std::string>& arguments);  // collect.cc
 
 }  // namespace loopsan

@@ -298,6 +298,7 @@ constexpr loopsan_annotations kAnnotations = {
     ReportFinding,
     AllowBlocking,
     ThisLoop,
+    TakeFindings,
 };
 
 }  // namespace

@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "instrument/preload/probe.h"
 #include "instrument/preload/text_writer.h"
@@ -107,6 +111,73 @@ int ReportFinding(const loopsan_finding* finding) {
   }
   errno = saved_errno;
   return reported ? 1 : 0;
+}
+
+namespace {
+
+// The slot of a process that is watched now; null if nothing was worth watching yet, or
+// nobody listens.
+Slot* SlotOfThisProcess() {
+  if (g_process.arena == nullptr || g_process.arena->closed.load(kRelaxed) != 0) {
+    return nullptr;
+  }
+  if (g_process.generation_page->load(kRelaxed) == 0) {
+    ForgetForkedState(t_state);
+  }
+  return g_process.slot.load(std::memory_order_acquire);
+}
+
+bool IsAnswered(const segment::SlotHeader& header, uint32_t question, uint32_t milliseconds) {
+  const uint64_t deadline = MonotonicNanoseconds() + milliseconds * uint64_t{1'000'000};
+  while (header.answered.load(std::memory_order_acquire) != question) {
+    if (MonotonicNanoseconds() >= deadline || g_process.arena->closed.load(kRelaxed) != 0) {
+      return false;
+    }
+    const timespec millisecond{0, 1'000'000};
+    syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &millisecond, nullptr);
+  }
+  return true;
+}
+
+int Ask(segment::SlotHeader& header, uint32_t milliseconds, char* text, uint32_t bytes) {
+  const uint32_t question = header.question.load(kRelaxed) + 1;
+  // Release: what this process has recorded comes before.
+  header.question.store(question, std::memory_order_release);
+  if (!IsAnswered(header, question, milliseconds)) {
+    return -1;
+  }
+  if (bytes > 0) {
+    uint32_t copied =
+        header.answer_bytes < segment::kAnswerBytes ? header.answer_bytes : segment::kAnswerBytes;
+    if (copied >= bytes) {
+      copied = bytes - 1;
+    }
+    memcpy(text, header.answer, copied);
+    text[copied] = '\0';
+  }
+  return static_cast<int>(header.answer_findings);
+}
+
+}  // namespace
+
+int TakeFindings(uint32_t milliseconds, char* text, uint32_t bytes) {
+  static constinit std::atomic<uint32_t> g_asking{0};
+  if (bytes > 0) {
+    text[0] = '\0';
+  }
+  const int saved_errno = errno;
+  int found = -1;
+  if (g_process.arena != nullptr || g_process.plain) {
+    Slot* const slot = SlotOfThisProcess();
+    if (slot == nullptr) {
+      found = 0;  // no loop has run
+    } else if (g_asking.exchange(1, std::memory_order_acq_rel) == 0) {
+      found = Ask(slot->header, milliseconds, text, bytes);
+      g_asking.store(0, std::memory_order_release);
+    }
+  }
+  errno = saved_errno;
+  return found;
 }
 
 }  // namespace loopsan::probe

@@ -1,9 +1,10 @@
 // Intent: a stall in the middle of a chain of five coroutines: the innermost calls
-// a function that sleeps (argument "sleep") or computes ("cpu") for a while, or the chain
-// forgets a coroutine ("forget"). The lines are marked for the test.
+// a function that sleeps (argument "sleep") or computes ("cpu") for a while, or waits for
+// ever ("hang"), or the chain forgets a coroutine ("forget"). The lines are marked for the test.
 #include <time.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "runtime/run.h"
@@ -22,6 +23,11 @@ int g_blocked = 0;
   if (std::strcmp(g_mode, "sleep") == 0) {
     usleep(200'000);  // BLOCK: usleep
     ++g_blocked;      // so that the call is no tail call
+  }
+  if (std::strcmp(g_mode, "hang") == 0) {
+    std::printf("%d hangs\n", static_cast<int>(getpid()));
+    std::fflush(stdout);
+    pause();
   }
   if (std::strcmp(g_mode, "cpu") != 0) return;
   timespec start;

@@ -106,6 +106,29 @@ TEST(CallLater, RunsInTheOrderOfTheTimesAndThenOfTheCalls) {
   EXPECT_THAT(order, ElementsAre(1, 2, 3, 4));
 }
 
+TEST(CallLater, TakesTheLongestDelayForTheEndOfTime) {
+  bool ran = false;
+  bool slept = false;
+  const auto forever = [&]() -> Task<> {
+    co_await SleepFor(Duration::max());
+    slept = true;
+  };
+  const auto main = [&]() -> Task<> {
+    EventLoop& loop = EventLoop::Running();
+    EXPECT_EQ(loop.TimeAfter(Duration::max()), Time::max());
+    EXPECT_EQ(loop.TimeAfter(-1s), loop.Now() - 1s);
+    CallbackHandle handle = loop.CallLater(Duration::max(), [&] { ran = true; });
+    TaskHandle<> sleeper = Spawn(forever());
+    co_await SleepFor(1h);
+    handle.Cancel();
+    sleeper.Cancel();
+    co_await Yield();
+  };
+  RunScripted(main());
+  EXPECT_FALSE(ran);
+  EXPECT_FALSE(slept);
+}
+
 TEST(CallLater, DoesNotRunWhatIsCancelledNorWaitForIt) {
   ScriptedLoop scripted;
   const Time start = scripted.loop().Now();

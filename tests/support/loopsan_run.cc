@@ -38,6 +38,13 @@ LoopsanResult LoopsanProcess::Wait(Seconds timeout) {
   return result;
 }
 
+Finished RunLoopsan(const std::vector<std::string>& arguments) {
+  Command line;
+  line.arguments = {LOOPSAN_COMMAND};
+  line.arguments.insert(line.arguments.end(), arguments.begin(), arguments.end());
+  return Process(line).Wait();
+}
+
 LoopsanResult RunUnderLoopsan(const std::vector<std::string>& command, LoopsanSettings settings) {
   LoopsanProcess process(command, std::move(settings));
   return process.Wait();

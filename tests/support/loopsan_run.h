@@ -41,6 +41,9 @@ class LoopsanProcess {
   Process process_;
 };
 
+// Runs `loopsan ARG...` to its end.
+Finished RunLoopsan(const std::vector<std::string>& arguments);
+
 LoopsanResult RunUnderLoopsan(const std::vector<std::string>& command,
                               LoopsanSettings settings = {});
 
