@@ -75,6 +75,7 @@ class SessionCollector : public Collector {
     watcher_ = std::make_unique<Watcher>(
         arena_.get(), &clock_, settings_.options.threshold_seconds,
         [this](Observation observation) { queue_.Push(std::move(observation)); });
+    started_ = clock_.Now();
     // Signals are the caller's business: neither thread takes one.
     sigset_t all;
     sigset_t before;
@@ -149,6 +150,7 @@ class SessionCollector : public Collector {
       return InterpretProcess(process, symbolizer_.get());
     };
     judge_ = std::make_unique<Judge>(settings_.options, &clock_, interpret, std::move(actions));
+    judge_->SetTimelineOrigin(started_);
     Observation observation;
     while (queue_.Pop(observation)) {
       judge_->Handle(observation);
@@ -175,6 +177,7 @@ class SessionCollector : public Collector {
   std::mutex mutex_;
   std::condition_variable stop_changed_;
   bool stop_ = false;
+  uint64_t started_ = 0;  // ticks
   std::thread watcher_thread_;
   std::thread judge_thread_;
 };

@@ -31,6 +31,9 @@ Json ToJson(const ProcessSummary& process);
 Json ToJson(const FindingMember& member);
 Json ToJson(const Finding& finding);
 Json ToJson(const Capability& capability);
+Json ToJson(const TimelineInterval& interval);
+Json ToJson(const TimelineSpan& span);
+Json ToJson(const LoopTimeline& loop);
 
 template <typename T>
 Json ToJson(const std::vector<T>& items) {
@@ -139,6 +142,45 @@ Json ToJson(const Dropped& dropped) {
   };
 }
 
+Json ToJson(const TimelineInterval& interval) {
+  return {
+      {"start_seconds", Seconds(interval.start_seconds)},
+      {"duration_seconds", Seconds(interval.duration_seconds)},
+      {"busy_seconds", Seconds(interval.busy_seconds)},
+      {"idle_seconds", Seconds(interval.idle_seconds)},
+      {"cpu_seconds", Seconds(interval.cpu_seconds)},
+      {"longest_step_seconds", Seconds(interval.longest_step_seconds)},
+      {"turns", interval.turns},
+  };
+}
+
+Json ToJson(const TimelineSpan& span) {
+  return {
+      {"kind", span.kind},
+      {"start_seconds", Seconds(span.start_seconds)},
+      {"duration_seconds", Seconds(span.duration_seconds)},
+      {"finding_id", span.finding_id},
+  };
+}
+
+Json ToJson(const LoopTimeline& loop) {
+  return {
+      {"pid", loop.pid},
+      {"thread_id", loop.thread_id},
+      {"thread_name", loop.thread_name},
+      {"intervals", ToJson(loop.intervals)},
+      {"spans", ToJson(loop.spans)},
+  };
+}
+
+Json ToJson(const Timeline& timeline) {
+  return {
+      {"loops", ToJson(timeline.loops)},
+      {"dropped_spans", timeline.dropped_spans},
+      {"dropped_loops", timeline.dropped_loops},
+  };
+}
+
 Json ToJson(const Report& report) {
   return {
       {"schema", kSchema},
@@ -155,6 +197,7 @@ Json ToJson(const Report& report) {
       {"capabilities", ToJson(report.capabilities)},
       {"warnings", report.warnings},
       {"dropped", ToJson(report.dropped)},
+      {"timeline", ToJson(report.timeline)},
   };
 }
 

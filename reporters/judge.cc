@@ -22,6 +22,8 @@ void Judge::Handle(const Observation& observation) {
   std::visit([this](const auto& one) { private_->Handle(one); }, observation);
 }
 
+void Judge::SetTimelineOrigin(uint64_t ticks) { private_->SetTimelineOrigin(ticks); }
+
 void Judge::FillReport(Report& report) { private_->FillReport(report); }
 
 judging::Process* Judge::Private::Find(ProcessKey key) {
@@ -53,6 +55,10 @@ void Judge::Private::Handle(const EventSeen& seen) {
   }
   loop.epoll_targets = std::max(loop.epoll_targets, seen.epoll_targets);
   loop.turns = std::max(loop.turns, event.turn);
+  if (event.kind == EventKind::kTurn || event.kind == EventKind::kStep) {
+    timeline_.AddSpan(TimelineId(*process, loop), loop.thread_name,
+                      event.kind == EventKind::kTurn ? "turn" : "step", event.start, event.end);
+  }
   switch (event.kind) {
     case EventKind::kPlace:
       if (seen.place) {
@@ -107,6 +113,13 @@ void Judge::Private::Handle(const EventSeen& seen) {
   }
 }
 
+void Judge::Private::Handle(const LoopMeasured& measured) {
+  const Process* process = Find(measured.process);
+  if (process == nullptr) return;
+  timeline_.AddMeasure({process->key, process->pid, measured.tid}, measured.thread_name,
+                       measured.measure);
+}
+
 void Judge::Private::Handle(const LoopGone& gone) {
   Process* process = Find(gone.process);
   if (process == nullptr) return;
@@ -135,7 +148,8 @@ void Judge::Private::Handle(const LoopGone& gone) {
         call.call_id = gone.call->call_id;
         call.turn = gone.cell.turns;
         call.place = gone.cell.place;
-        call.seconds = clock_->Seconds(gone.at - gone.call->start);
+        call.start = gone.call->start;
+        call.end = gone.at;
         call.category = CategoryName(row.category);
         call.stack = sample.stack;
         call.placement = sample.placement;

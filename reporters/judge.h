@@ -46,6 +46,9 @@ class Judge {
 
   void Handle(const Observation& observation);
 
+  // The moment that Report::timeline calls 0; without it, the earliest seen.
+  void SetTimelineOrigin(uint64_t ticks);
+
   // Everything found so far, ranked. Call after the last observation.
   void FillReport(Report& report);
 

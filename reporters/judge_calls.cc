@@ -90,7 +90,8 @@ void Judge::Private::HandleCall(Process& process, uint32_t cell, Loop& loop,
   call.call_id = event.call_id;
   call.turn = event.turn;
   call.place = event.place;
-  call.seconds = seconds;
+  call.start = event.start;
+  call.end = event.end;
   call.category = CategoryName(row.category);
   if (!event.stack.bytes.empty()) {
     call.stack = process.stacks->Unwind(event.stack);
@@ -158,7 +159,7 @@ void Judge::Private::SettleCall(Process& process, uint32_t cell, Loop& loop, Jud
       ++dropped_.outside_loop;
       site.finding_key.clear();
       ++site.count;
-      site.ticks += clock_->Ticks(call.seconds);
+      site.ticks += call.end - call.start;
       return;
     case Standing::kUnsure:
       if (loop.pending.size() < kMaxPending) {
@@ -214,10 +215,11 @@ void Judge::Private::AcceptCall(Process& process, uint32_t cell, Loop& loop,
   finding.thread_name = loop.thread_name;
   if (call.context) TellStep(process, *call.context, call.stack, finding);
   FindingEntry& entry = Merge(process, cell, key, std::move(finding), call.stack, row.remedy);
+  const double seconds = clock_->Seconds(call.end - call.start);
   ++entry.finding.count;
-  entry.finding.total_seconds += call.seconds;
-  if (call.seconds > entry.finding.max_seconds) {
-    entry.finding.max_seconds = call.seconds;
+  entry.finding.total_seconds += seconds;
+  if (seconds > entry.finding.max_seconds) {
+    entry.finding.max_seconds = seconds;
     entry.finding.detail = call.detail;
     if (call.context) entry.finding.task = call.context->task;
   }
@@ -225,8 +227,10 @@ void Judge::Private::AcceptCall(Process& process, uint32_t cell, Loop& loop,
   if (!call.in_progress) {
     site.finding_key = key;
     ++site.count;
-    site.ticks += clock_->Ticks(call.seconds);
+    site.ticks += call.end - call.start;
   }
+  timeline_.AddSpan(TimelineId(process, loop), loop.thread_name, "blocking-call", call.start,
+                    call.end, key);
 }
 
 }  // namespace loopsan

@@ -272,8 +272,8 @@ void Judge::Private::JudgeExactStep(Process& process, uint32_t cell, Loop& loop,
       stack.frames.empty()
           ? ""
           : FunctionKey(process, stack, NamingFrame(process, samples, *shown), stack.frames.size());
-  AcceptStall(process, cell, std::move(finding), stack,
-              absl::StrCat(functions, "|", ContextKey(context)), seconds, true, step.open);
+  AcceptStall(process, cell, loop, std::move(finding), stack,
+              absl::StrCat(functions, "|", ContextKey(context)), step, seconds, true);
 }
 
 void Judge::Private::HandleExactTurn(Loop& loop, const EventSeen& seen) {
@@ -374,7 +374,8 @@ void Judge::Private::JudgeOpenStep(Process& process, const LoopGone& gone, Loop&
       const BlockingCallRow& row = kBlockingCalls[gone.call->call_id];
       JudgedCall call;
       call.call_id = gone.call->call_id;
-      call.seconds = clock_->Seconds(gone.at - gone.call->start);
+      call.start = gone.call->start;
+      call.end = gone.at;
       call.category = CategoryName(row.category);
       call.stack = sample->stack;
       call.in_progress = true;

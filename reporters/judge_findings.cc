@@ -115,25 +115,32 @@ void Judge::Private::FillReport(Report& report) {
     }
     report.processes.push_back(std::move(summary));
   }
+  // Until their rank is known, findings carry their place in `keys`.
+  std::vector<std::string> keys;
   for (auto& [key, entry] : findings_) {
     Finding finding = entry.finding;
+    finding.id = std::to_string(keys.size());
+    keys.push_back(key);
     if (!entry.worded) DescribeFinding(finding, entry.remedy);
     const bool proven = std::any_of(entry.loops.begin(), entry.loops.end(),
                                     [&](const auto& loop) { return !unproven_.contains(loop); });
     (proven ? report.findings : report.unproven_findings).push_back(std::move(finding));
   }
-  const auto rank = [](std::vector<Finding>& findings, const char* prefix) {
+  std::map<std::string, std::string> ids;
+  const auto rank = [&](std::vector<Finding>& findings, const char* prefix) {
     std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
       const bool a_note = a.level == "note";
       const bool b_note = b.level == "note";
       return a_note != b_note ? b_note : a.total_seconds > b.total_seconds;
     });
     for (size_t i = 0; i < findings.size(); ++i) {
-      findings[i].id = absl::StrCat(prefix, i + 1);
+      const std::string& key = keys[std::stoul(findings[i].id)];
+      findings[i].id = ids[key] = absl::StrCat(prefix, i + 1);
     }
   };
   rank(report.findings, "F");
   rank(report.unproven_findings, "U");
+  report.timeline = timeline_.Finish(ids);
   if (descheduled_ > 0) {
     warnings_.push_back(
         absl::StrFormat("%d calls or steps took up to %s because the machine did not let the "

@@ -399,10 +399,10 @@ void Judge::Private::JudgeStep(Process& process, uint32_t cell, Loop& loop, Step
     finding.cause = cause.name;
     finding.detail = cause.detail;
     finding.note = cause.note;
-    AcceptStall(process, cell, std::move(finding), sample.stack,
+    AcceptStall(process, cell, loop, std::move(finding), sample.stack,
                 FunctionKey(process, sample.stack, SharedFrame(process, samples, first, last),
                             sample.placement.dispatch + 1),
-                all ? seconds : shown, all, step.open);
+                step, all ? seconds : shown, all);
     return;
   }
   if (step.open || !in_step) {
@@ -419,9 +419,9 @@ void Judge::Private::JudgeStep(Process& process, uint32_t cell, Loop& loop, Step
   }
 }
 
-void Judge::Private::AcceptStall(Process& process, uint32_t cell, Finding finding,
+void Judge::Private::AcceptStall(Process& process, uint32_t cell, const Loop& loop, Finding finding,
                                  const UnwoundStack& stack, const std::string& functions,
-                                 double seconds, bool whole_step, bool open) {
+                                 const StepSeen& step, double seconds, bool whole_step) {
   const std::string key =
       absl::StrCat("stall|", finding.cause, "|", process.executable, "|", functions);
   if (findings_.size() >= kMaxFindings && !findings_.contains(key)) {
@@ -432,10 +432,12 @@ void Judge::Private::AcceptStall(Process& process, uint32_t cell, Finding findin
   ++entry.finding.count;
   entry.finding.total_seconds += seconds;
   entry.finding.max_seconds = std::max(entry.finding.max_seconds, seconds);
-  entry.finding.in_progress = entry.finding.in_progress || open;
+  entry.finding.in_progress = entry.finding.in_progress || step.open;
   if (!whole_step && entry.finding.note.empty()) {
     entry.finding.note = "at least this long: other callbacks ran in the same turn";
   }
+  timeline_.AddSpan(TimelineId(process, loop), loop.thread_name, "stall", step.start, step.end,
+                    key);
 }
 
 }  // namespace loopsan

@@ -12,6 +12,7 @@
 #include "reporters/segment_reader.h"
 #include "reporters/stack.h"
 #include "reporters/thread_probe.h"
+#include "reporters/timeline.h"
 
 namespace loopsan {
 
@@ -104,6 +105,14 @@ struct SiteTotals {
   SegmentSite totals;
 };
 
+// What a loop did since it was measured last.
+struct LoopMeasured {
+  ProcessKey process = 0;
+  pid_t tid = 0;
+  std::string thread_name;
+  LoopMeasure measure;
+};
+
 // Everything of a process has been handed over.
 struct ProcessGone {
   ProcessKey process = 0;
@@ -115,6 +124,6 @@ struct ProcessGone {
 };
 
 using Observation = std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken,
-                                 LoopGone, ProcessGone>;
+                                 LoopMeasured, LoopGone, ProcessGone>;
 
 }  // namespace loopsan

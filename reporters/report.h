@@ -103,6 +103,41 @@ struct Dropped {
   uint64_t unsure = 0;        // gaps that could not be tied to one callback or to the loop
 };
 
+// One stretch of a loop's life.
+struct TimelineInterval {
+  double start_seconds = 0;  // since the command was started
+  double duration_seconds = 0;
+  double busy_seconds = 0;
+  double idle_seconds = 0;
+  double cpu_seconds = 0;
+  double longest_step_seconds = 0;  // a step that went on: as long as it was by the end
+  uint64_t turns = 0;
+};
+
+// One thing that took long.
+struct TimelineSpan {
+  std::string kind;  // "turn", "step", "blocking-call", "stall"
+  double start_seconds = 0;
+  double duration_seconds = 0;
+  std::string finding_id;  // empty: none
+};
+
+struct LoopTimeline {
+  pid_t pid = 0;
+  int thread_id = 0;
+  std::string thread_name;
+  std::vector<TimelineInterval> intervals;  // in order
+  std::vector<TimelineSpan> spans;          // by start; they may nest
+};
+
+// What the loops did when. Bounded: intervals grow with the run, and spans beyond
+// the bound are counted.
+struct Timeline {
+  std::vector<LoopTimeline> loops;
+  uint64_t dropped_spans = 0;
+  uint64_t dropped_loops = 0;  // measures and spans of loops that found no room
+};
+
 struct Report {
   std::vector<std::string> command;
   int exit_code = 0;
@@ -115,6 +150,7 @@ struct Report {
   std::vector<Capability> capabilities;
   std::vector<std::string> warnings;  // what was not possible, in sentences
   Dropped dropped;
+  Timeline timeline;
   uint64_t processes_started = 0;  // with the probe loaded, with or without a loop
 };
 

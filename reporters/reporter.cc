@@ -14,6 +14,8 @@ namespace {
 constexpr Reporter kReporters[] = {
     {"text", WriteText},
     {"json", WriteJson},
+    {"trace", WriteTrace},
+    {"html", WriteHtml},
 };
 
 constexpr size_t kShortNameBytes = 80;

@@ -28,8 +28,21 @@ void WriteText(const Report& report, const ReporterOptions& options,
                std::ostream& out);  // text_reporter.cc
 void WriteJson(const Report& report, const ReporterOptions& options,
                std::ostream& out);  // json_reporter.cc
+void WriteTrace(const Report& report, const ReporterOptions& options,
+                std::ostream& out);  // trace_reporter.cc
+void WriteHtml(const Report& report, const ReporterOptions& options,
+               std::ostream& out);  // html_reporter.cc
 
 // What every reporter for people needs ------------------------------------
+
+// The report in a line, "loopsan: 1 finding: ...", and lines that go with it.
+std::string VerdictText(const Report& report);
+
+// What could not be seen, in sentences.
+std::vector<std::string> LimitTexts(const Report& report);
+
+// Where a person should look first, "src/a.cc:12 in Serve()"; empty if unknown.
+std::string PlaceText(const Finding& finding);
 
 // Who wrote the code of a frame.
 struct FrameOwner {

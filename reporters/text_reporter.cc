@@ -307,6 +307,16 @@ void WriteSummary(const Report& report, Paper& paper) {
 
 }  // namespace
 
+std::string VerdictText(const Report& report) {
+  Paper paper(/*color=*/false);
+  WriteVerdict(report, AddUp(report), paper);
+  return paper.text();
+}
+
+std::vector<std::string> LimitTexts(const Report& report) { return LimitsOf(report); }
+
+std::string PlaceText(const Finding& finding) { return MainPlace(finding); }
+
 void WriteText(const Report& report, const ReporterOptions& options, std::ostream& out) {
   Paper paper(options.color);
   WriteVerdict(report, AddUp(report), paper);

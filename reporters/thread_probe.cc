@@ -111,13 +111,13 @@ SchedulingState ThreadProbe::Scheduling() const {
   return result;
 }
 
-std::optional<uint64_t> ThreadProbe::WaitNanoseconds() const {
+std::optional<ProcessorTimes> ThreadProbe::Times() const {
   unsigned long long ran = 0;
   unsigned long long waited = 0;
   if (sscanf(ReadAt(schedstat_.get()).c_str(), "%llu %llu", &ran, &waited) != 2) {
     return std::nullopt;
   }
-  return waited;
+  return ProcessorTimes{ran, waited};
 }
 
 std::optional<SystemCallState> ThreadProbe::SystemCall() const {

@@ -25,6 +25,11 @@ struct SchedulingState {
   uint64_t major_faults = 0;
 };
 
+struct ProcessorTimes {
+  uint64_t run_nanoseconds = 0;
+  uint64_t wait_nanoseconds = 0;
+};
+
 // A system call that the thread sleeps in.
 struct SystemCallState {
   bool running = false;  // in user mode or runnable: no registers to be had
@@ -64,8 +69,8 @@ class ThreadProbe {
   bool Exists() const;
   std::string Name() const;
   SchedulingState Scheduling() const;
-  // SchedulingState::wait_nanoseconds alone, for every tick: much cheaper.
-  std::optional<uint64_t> WaitNanoseconds() const;
+  // Times alone, for every tick: much cheaper than Scheduling().
+  std::optional<ProcessorTimes> Times() const;
   std::optional<SystemCallState> SystemCall() const;
 
   // False if perf_event_open is refused for this thread, as opposed to failing

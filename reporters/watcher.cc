@@ -37,6 +37,8 @@ constexpr uint32_t kSpareSlotsBeforeALoop = 1;
 constexpr uint32_t kSpareSlots = 3;
 // How long a reserved but unfinished event may hold up the others.
 constexpr double kStuckEventSeconds = 0.5;
+// How often a loop is measured for the timeline.
+constexpr double kMeasureSeconds = 0.1;
 constexpr int kPerfMilliseconds = 6;
 constexpr int kSignalMilliseconds = 3;
 
@@ -80,6 +82,7 @@ struct Watcher::Thread {
     uint64_t nanoseconds;
   };
   std::deque<Waited> waited;
+  std::optional<LoopMeter> meter;
   uint64_t asleep_call_start = 0;  // the last call in which the thread was seen asleep
 };
 
@@ -117,10 +120,10 @@ double Watcher::GapSince(uint64_t start) const {
   return longest;
 }
 
-void Watcher::NoteScheduling(Process& process, Thread& thread, uint64_t now) {
-  const std::optional<uint64_t> waited = thread.probe->WaitNanoseconds();
-  if (!waited) return;
-  thread.waited.push_back({now, *waited});
+void Watcher::NoteScheduling(Process& process, Thread& thread,
+                             const std::optional<ProcessorTimes>& times, uint64_t now) {
+  if (!times) return;
+  thread.waited.push_back({now, times->wait_nanoseconds});
   if (thread.waited.size() > 64) thread.waited.pop_front();
   const auto call = process.reader.CallInProgress(thread.cell);
   if (!call) return;
@@ -131,13 +134,23 @@ void Watcher::NoteScheduling(Process& process, Thread& thread, uint64_t now) {
 }
 
 double Watcher::WaitedSince(const Thread& thread, uint64_t start) const {
-  const std::optional<uint64_t> until = thread.probe->WaitNanoseconds();
+  const std::optional<ProcessorTimes> until = thread.probe->Times();
   if (!until || thread.waited.empty()) return 0;
   uint64_t before = thread.waited.front().nanoseconds;
   for (const Thread::Waited& waited : thread.waited) {
     if (waited.at <= start) before = waited.nanoseconds;
   }
-  return static_cast<double>(*until - before) * 1e-9;
+  return static_cast<double>(until->wait_nanoseconds - before) * 1e-9;
+}
+
+void Watcher::Measure(Process& process, Thread& thread, const SegmentCell& cell,
+                      const std::optional<ProcessorTimes>& times, uint64_t now, bool last) {
+  if (!thread.meter) thread.meter.emplace(clock_->Ticks(kMeasureSeconds));
+  const std::optional<uint64_t> ran =
+      times ? std::optional<uint64_t>(times->run_nanoseconds) : std::nullopt;
+  if (const auto measure = thread.meter->Look(cell, ran, now, last)) {
+    sink_(LoopMeasured{process.key, thread.probe->tid(), thread.name, *measure});
+  }
 }
 
 void Watcher::Tick(uint64_t now) {
@@ -351,7 +364,9 @@ void Watcher::Look(Process& process, Thread& thread, uint64_t now) {
           std::max(thread.epoll_targets, CountEpollTargets(process.pid, place->descriptor));
     }
   }
-  NoteScheduling(process, thread, now);
+  const std::optional<ProcessorTimes> times = thread.probe->Times();
+  NoteScheduling(process, thread, times, now);
+  Measure(process, thread, cell, times, now, false);
   const bool told = IsChanging(cell) || (cell.exact.loop != 0 && !cell.partial);
   if (cell.exact.start != 0 || (!told && cell.state == LoopState::kInStep)) {
     LookAtStep(process, thread, cell, now);
@@ -599,6 +614,7 @@ bool Watcher::FillRunningStack(Process& process, Thread& thread, SampleTaken& sa
 
 void Watcher::EndThread(Process& process, Thread& thread, uint64_t now, bool process_gone,
                         bool killed) {
+  Measure(process, thread, process.reader.Cell(thread.cell), thread.probe->Times(), now, true);
   LoopGone gone;
   gone.process = process.key;
   gone.cell_index = thread.cell;

@@ -66,7 +66,10 @@ class Watcher {
   void EndProcess(Process& process, uint64_t now, bool killed);
   void ReadCallArguments(Process& process, const SegmentCall& call, SampleTaken& sample);
   double GapSince(uint64_t start) const;
-  void NoteScheduling(Process& process, Thread& thread, uint64_t now);
+  void NoteScheduling(Process& process, Thread& thread, const std::optional<ProcessorTimes>& times,
+                      uint64_t now);
+  void Measure(Process& process, Thread& thread, const SegmentCell& cell,
+               const std::optional<ProcessorTimes>& times, uint64_t now, bool last);
   double WaitedSince(const Thread& thread, uint64_t start) const;
 
   Arena* const arena_;

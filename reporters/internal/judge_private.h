@@ -81,7 +81,8 @@ struct JudgedCall {
   uint32_t call_id = 0;
   uint64_t turn = 0;
   uint32_t place = kNoIndex;
-  double seconds = 0;
+  uint64_t start = 0;
+  uint64_t end = 0;
   std::string detail;
   std::string category;
   UnwoundStack stack;
@@ -193,9 +194,11 @@ class Judge::Private {
   void Handle(const WaitStackTaken& taken);
   void Handle(const PlaceRecurs& recurs);
   void Handle(const SampleTaken& taken);
+  void Handle(const LoopMeasured& measured);
   void Handle(const LoopGone& gone);
   void Handle(const ProcessGone& gone);
   void FillReport(Report& report);
+  void SetTimelineOrigin(uint64_t ticks) { timeline_.SetOrigin(ticks); }
 
  private:
   judging::Process* Find(ProcessKey key);
@@ -238,9 +241,9 @@ class Judge::Private {
                      const judging::Sample& shown);
   size_t SharedFrame(judging::Process& process, const std::vector<judging::Sample>& samples,
                      size_t first, size_t last);
-  void AcceptStall(judging::Process& process, uint32_t cell, Finding finding,
-                   const UnwoundStack& stack, const std::string& functions, double seconds,
-                   bool whole_step, bool open);
+  void AcceptStall(judging::Process& process, uint32_t cell, const judging::Loop& loop,
+                   Finding finding, const UnwoundStack& stack, const std::string& functions,
+                   const judging::StepSeen& step, double seconds, bool whole_step);
   bool SamplesShowOneCallback(judging::Process& process, const judging::Sample& first,
                               const judging::Sample& second);
   judging::Cause StallCause(const std::vector<judging::Sample>& samples, uint64_t end,
@@ -276,6 +279,10 @@ class Judge::Private {
                        size_t end);
   std::string FunctionKey(judging::Process& process, const UnwoundStack& stack, size_t begin,
                           size_t end);
+  static TimelineRecorder::LoopId TimelineId(const judging::Process& process,
+                                             const judging::Loop& loop) {
+    return {process.key, process.pid, loop.tid};
+  }
   bool LoopIsProven(const judging::Loop& loop) const;
 
   const Options options_;
@@ -288,6 +295,7 @@ class Judge::Private {
   std::map<std::string, uint64_t> told_;  // stalls, and when they had their last live line
   Dropped dropped_;
   std::vector<std::string> warnings_;
+  TimelineRecorder timeline_{clock_};
   uint64_t descheduled_ = 0;
   double descheduled_worst_ = 0;
   uint64_t stopped_ = 0;

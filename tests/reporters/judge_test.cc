@@ -153,6 +153,37 @@ TEST_F(JudgeTest, ReportsACallBelowTheLoopsDispatchFrame) {
   EXPECT_TRUE(released_);
 }
 
+TEST_F(JudgeTest, PutsTurnsCallsAndMeasuresOnTheTimeline) {
+  judge_->SetTimelineOrigin(At(0) - clock_.Ticks(2));
+  MeetPlace(0, {"main", "aeMain", "aeProcessEvents"}, true);
+  judge_->Handle(Call("nanosleep", 0.3, {"main", "aeMain", "aeProcessEvents#2", "debugCommand"}));
+  judge_->Handle(TurnEnd(1.4));
+  judge_->Handle(LoopMeasured{
+      kProcess, 4242, "server", {.begin = At(0), .end = At(1.5), .busy = clock_.Ticks(1.4)}});
+  const Report report = End();
+  ASSERT_THAT(report.timeline.loops, SizeIs(1));
+  const LoopTimeline& loop = report.timeline.loops[0];
+  EXPECT_EQ(loop.pid, 4242);
+  EXPECT_EQ(loop.thread_id, 4242);
+  EXPECT_EQ(loop.thread_name, "server");
+  ASSERT_THAT(loop.intervals, SizeIs(1));
+  EXPECT_NEAR(loop.intervals[0].busy_seconds, 1.4, 0.001);
+  ASSERT_THAT(loop.spans, SizeIs(2));
+  EXPECT_EQ(loop.spans[0].kind, "turn");
+  EXPECT_EQ(loop.spans[0].finding_id, "");
+  EXPECT_NEAR(loop.spans[0].start_seconds, 2, 0.001);
+  EXPECT_NEAR(loop.spans[0].duration_seconds, 1.4, 0.001);
+  EXPECT_EQ(loop.spans[1].kind, "blocking-call");
+  EXPECT_EQ(loop.spans[1].finding_id, "F1");
+  EXPECT_NEAR(loop.spans[1].start_seconds, 3, 0.001);
+}
+
+TEST_F(JudgeTest, KeepsCallsThatBlockedNoLoopOffTheTimeline) {
+  MeetPlace(0, {"main", "uv_run", "uv__io_poll"}, true);
+  judge_->Handle(Call("usleep", 0.3, {"main#2", "compute"}));
+  EXPECT_THAT(End().timeline.loops, IsEmpty());
+}
+
 TEST_F(JudgeTest, IsSilentAboutACallAfterTheLoopHasReturned) {
   MeetPlace(0, {"main", "uv_run", "uv__io_poll"}, true);
   judge_->Handle(Call("usleep", 0.3, {"main#2", "compute"}));
@@ -347,6 +378,9 @@ TEST_F(JudgeTest, CallsOneLongCallbackAStall) {
   const Report report = End();
   ASSERT_THAT(report.findings, SizeIs(1));
   EXPECT_EQ(report.findings[0].rule, "stall");
+  ASSERT_THAT(report.timeline.loops, SizeIs(1));
+  EXPECT_EQ(report.timeline.loops[0].spans.back().kind, "stall");
+  EXPECT_EQ(report.timeline.loops[0].spans.back().finding_id, "F1");
   EXPECT_EQ(report.findings[0].cause, "cpu");
   EXPECT_NEAR(report.findings[0].max_seconds, 0.25, 0.001);
 }

@@ -35,12 +35,17 @@ add_custom_command(TARGET symbolizer_fixture_debug_link POST_BUILD
   COMMAND ${CMAKE_OBJCOPY} --add-gnu-debuglink=${linked}.debug ${linked})
 
 add_executable(reporter_test
+  ${PROJECT_SOURCE_DIR}/tests/reporters/big_report.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/html_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/json_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/live_tasks_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/perf_map_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/sample_report.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/source_excerpt_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/symbolizer_test.cc
-  ${PROJECT_SOURCE_DIR}/tests/reporters/text_reporter_test.cc)
+  ${PROJECT_SOURCE_DIR}/tests/reporters/text_reporter_test.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/timeline_test.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/trace_reporter_test.cc)
 target_compile_definitions(reporter_test PRIVATE
   LOOPSAN_VERSION="${PROJECT_VERSION}"
   LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden"

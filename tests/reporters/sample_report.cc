@@ -198,6 +198,47 @@ Finding UnprovenRead() {
   return finding;
 }
 
+Timeline SampleTimeline() {
+  return {.loops = {{.pid = 4711,
+                     .thread_id = 4712,
+                     .thread_name = "io \"main\"",
+                     .intervals = {{.start_seconds = 0.1,
+                                    .duration_seconds = 0.1,
+                                    .busy_seconds = 0.02,
+                                    .idle_seconds = 0.08,
+                                    .cpu_seconds = 0.015,
+                                    .longest_step_seconds = 0.001,
+                                    .turns = 100},
+                                   {.start_seconds = 0.2,
+                                    .duration_seconds = 0.4,
+                                    .busy_seconds = 0.35,
+                                    .idle_seconds = 0.05,
+                                    .cpu_seconds = 0.02,
+                                    .longest_step_seconds = 0.300123456789,
+                                    .turns = 12}},
+                     .spans = {{.kind = "turn", .start_seconds = 0.25, .duration_seconds = 0.31},
+                               {.kind = "blocking-call",
+                                .start_seconds = 0.251,
+                                .duration_seconds = 0.3,
+                                .finding_id = "F1"}}},
+                    {.pid = 4711,
+                     .thread_id = 4713,
+                     .thread_name = "</script>\x1b[2J\xff",
+                     .intervals = {{.start_seconds = kNaN,
+                                    .duration_seconds = kInfinity,
+                                    .busy_seconds = -1,
+                                    .idle_seconds = -kInfinity,
+                                    .cpu_seconds = kInfinity,
+                                    .longest_step_seconds = kNaN,
+                                    .turns = std::numeric_limits<int64_t>::max()}},
+                     .spans = {{.kind = "stall",
+                                .start_seconds = kNaN,
+                                .duration_seconds = kInfinity,
+                                .finding_id = "F2"}}}},
+          .dropped_spans = 5,
+          .dropped_loops = 1};
+}
+
 }  // namespace
 
 Report SampleReport() {
@@ -244,6 +285,7 @@ Report SampleReport() {
                     .loops = 1,
                     .outside_loop = 3,
                     .unsure = std::numeric_limits<int64_t>::max()};
+  report.timeline = SampleTimeline();
   return report;
 }
 

@@ -356,7 +356,7 @@ TEST(Printable, ShowsMarksThatTurnTextAround) {
 TEST(Reporters, AreFoundByName) {
   std::vector<std::string_view> names;
   for (const Reporter& reporter : Reporters()) names.push_back(reporter.name);
-  EXPECT_THAT(names, testing::ElementsAre("text", "json"));
+  EXPECT_THAT(names, testing::ElementsAre("text", "json", "trace", "html"));
 }
 
 }  // namespace
