@@ -13,21 +13,40 @@ namespace loopsan {
 
 struct ReporterOptions {
   bool color = false;
+  std::string source_root;  // files below it are named relative to it; empty: as they are
 };
 
 using ReporterFunction = void (*)(const Report&, const ReporterOptions&, std::ostream&);
 
 struct Reporter {
-  std::string_view name;  // "text", "json"
+  std::string_view name;         // "text", "json"
+  std::string_view description;  // one line: "what people read on a terminal"
   ReporterFunction write;
 };
 
 std::span<const Reporter> Reporters();
 
+// Null if there is none of this name.
+const Reporter* FindReporter(std::string_view name);
+
 void WriteText(const Report& report, const ReporterOptions& options,
                std::ostream& out);  // text_reporter.cc
 void WriteJson(const Report& report, const ReporterOptions& options,
                std::ostream& out);  // json_reporter.cc
+void WriteSarif(const Report& report, const ReporterOptions& options,
+                std::ostream& out);  // sarif_reporter.cc
+void WriteJunit(const Report& report, const ReporterOptions& options,
+                std::ostream& out);  // junit_reporter.cc
+void WriteGithub(const Report& report, const ReporterOptions& options,
+                 std::ostream& out);  // github_reporter.cc
+void WriteGitlab(const Report& report, const ReporterOptions& options,
+                 std::ostream& out);  // gitlab_reporter.cc
+void WriteMarkdown(const Report& report, const ReporterOptions& options,
+                   std::ostream& out);  // markdown_reporter.cc
+void WriteFolded(const Report& report, const ReporterOptions& options,
+                 std::ostream& out);  // folded_reporter.cc
+void WriteSpeedscope(const Report& report, const ReporterOptions& options,
+                     std::ostream& out);  // speedscope_reporter.cc
 
 // What every reporter for people needs ------------------------------------
 

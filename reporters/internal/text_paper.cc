@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "absl/strings/str_replace.h"
 #include "reporters/reporter.h"
@@ -85,17 +86,28 @@ std::string Count(uint64_t number, std::string_view one) {
   return Count(number, one, Concat(one, "s"));
 }
 
+std::string Fixed(double value, int digits) {
+  char buffer[64];
+  const auto [end, error] =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed, digits);
+  return error == std::errc() && std::isfinite(value) ? std::string(buffer, end) : "0";
+}
+
+std::string Clipped(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return std::string(text);
+  size_t cut = max_bytes;
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
+  return Concat(text.substr(0, cut), "...");
+}
+
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string FunctionText(std::string_view function) {
-  std::string name = Printable(ShortName(absl::StrReplaceAll(
+  const std::string name = Printable(ShortName(absl::StrReplaceAll(
       absl::string_view(function.data(), function.size()),
       {{"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
         "std::string"}})));
-  if (name.size() <= kMaxFunctionBytes) return name;
-  size_t cut = kMaxFunctionBytes;
-  while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xc0) == 0x80) --cut;
-  return name.substr(0, cut) + "...";
+  return Clipped(name, kMaxFunctionBytes);
 }
 
 std::string WhereText(const ReportFrame& frame) {
