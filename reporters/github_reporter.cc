@@ -86,8 +86,8 @@ void WriteGithub(const Report& report, const ReporterOptions& options, std::ostr
     AddFinding(finding, options, text);
   }
   if (left_out > 0) {
-    AppendAll(text, "::notice title=loopsan::", Count(left_out, "finding"),
-              " more, with less time lost, not annotated: GitHub shows ten of a kind\n");
+    AppendAll(text, "::notice title=loopsan::", Count(left_out, "more finding"),
+              " with less time lost, not annotated: GitHub shows ten of a kind\n");
   }
   out.write(text.data(), static_cast<std::streamsize>(text.size()));
 }

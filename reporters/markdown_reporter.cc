@@ -17,6 +17,7 @@ using namespace text;  // NOLINT: the words of reports for people
 namespace {
 
 constexpr size_t kMaxRows = 50;
+constexpr size_t kMaxTableBytes = 30'000;
 constexpr size_t kMaxCellBytes = 300;
 constexpr size_t kMaxDetailBytes = 8'000;
 // A comment on GitHub has 65,536 characters; the table and the end need some.
@@ -105,10 +106,14 @@ void AddTable(const Report& report, const ReporterOptions& options, std::string&
   AppendAll(text, "\n| | level | ", with_baseline ? "baseline | " : "",
             "finding | where | times | total | worst |\n| --- | --- | ",
             with_baseline ? "--- | " : "", "--- | --- | ---: | ---: | ---: |\n");
-  const size_t rows = std::min(report.findings.size(), kMaxRows);
-  for (size_t i = 0; i < rows; ++i) AddRow(report.findings[i], options, with_baseline, text);
+  size_t rows = 0;
+  for (const Finding& finding : report.findings) {
+    if (rows == kMaxRows || text.size() > kMaxTableBytes) break;
+    AddRow(finding, options, with_baseline, text);
+    ++rows;
+  }
   if (const size_t rest = report.findings.size() - rows; rest > 0) {
-    AppendAll(text, "\nand ", Count(rest, "finding"), " more with less time lost\n");
+    AppendAll(text, "\nand ", Count(rest, "more finding"), " with less time lost\n");
   }
 }
 

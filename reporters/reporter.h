@@ -13,7 +13,8 @@ namespace loopsan {
 
 struct ReporterOptions {
   bool color = false;
-  std::string source_root;  // files below it are named relative to it; empty: as they are
+  // An absolute path: files below it are named relative to it; empty: as they are.
+  std::string source_root;
 };
 
 using ReporterFunction = void (*)(const Report&, const ReporterOptions&, std::ostream&);

@@ -24,6 +24,7 @@ namespace {
 
 // GitHub takes 25,000 results a run, 1,000 locations a result and 10 MB compressed.
 constexpr size_t kMaxResults = 25'000;
+constexpr size_t kMaxResultsWithStacks = 1'000;  // those that cost the most time
 constexpr size_t kMaxFrames = 100;
 constexpr size_t kMaxTextBytes = 2'000;
 constexpr size_t kMaxPathBytes = 4'096;
@@ -70,13 +71,14 @@ class SarifWriter {
     Json results = Json::array();  // before the rules, to which it adds
     for (const Finding& finding : report_.findings | std::views::take(kMaxResults)) {
       results.push_back(Result(finding));
+      if (results.size() <= kMaxResultsWithStacks) AddStacks(finding, results.back());
     }
     Json run = {
         {"tool", {{"driver", Driver()}}},
         {"automationDetails", {{"id", "loopsan/"}}},
         {"invocations", Json::array({Invocation()})},
     };
-    if (!source_root_.empty()) run["originalUriBaseIds"] = UriBases();
+    if (source_root_.starts_with('/')) run["originalUriBaseIds"] = UriBases();
     run["columnKind"] = "utf16CodeUnits";
     run["results"] = std::move(results);
     return {
@@ -143,7 +145,7 @@ class SarifWriter {
     const FileName name = NameFrom(source_root_, Clipped(file, kMaxPathBytes));
     if (name.path.starts_with('/')) return {{"uri", Concat("file://", PercentEncoded(name.path))}};
     Json artifact = {{"uri", PercentEncoded(name.path)}};
-    if (name.below_root && !source_root_.empty()) artifact["uriBaseId"] = kSourceRoot;
+    if (name.below_root && source_root_.starts_with('/')) artifact["uriBaseId"] = kSourceRoot;
     return artifact;
   }
 
@@ -182,7 +184,7 @@ class SarifWriter {
   Json MainLocation(const Finding& finding) const {
     SourcePlace place = PlaceToAnnotate(finding);
     if (place.file.empty()) {
-      if (const ReportFrame* own = OwnFrame(finding.stack)) place = PlaceOf(*own);
+      if (const ReportFrame* own = OwnFrame(finding.stack)) place.function = own->function;
       place.file = finding.executable.empty() ? "unknown" : finding.executable;
     }
     place.line = std::max(place.line, 1);
@@ -315,16 +317,19 @@ class SarifWriter {
     // Readers of SARIF keep it in 32 bits.
     result["occurrenceCount"] =
         std::clamp<uint64_t>(finding.count, 1, std::numeric_limits<int32_t>::max());
-    if (Json stacks = Stacks(finding); !stacks.empty()) result["stacks"] = std::move(stacks);
-    if (Json steps = FlowSteps(finding); !steps.empty()) {
-      const Json thread_flow = {{"locations", std::move(steps)}};
-      result["codeFlows"] = Json::array({Json{{"threadFlows", Json::array({thread_flow})}}});
-    }
     if (Json related = RelatedLocations(finding); !related.empty()) {
       result["relatedLocations"] = std::move(related);
     }
     result["properties"] = Properties(finding);
     return result;
+  }
+
+  void AddStacks(const Finding& finding, Json& result) const {
+    if (Json stacks = Stacks(finding); !stacks.empty()) result["stacks"] = std::move(stacks);
+    if (Json steps = FlowSteps(finding); !steps.empty()) {
+      const Json thread_flow = {{"locations", std::move(steps)}};
+      result["codeFlows"] = Json::array({Json{{"threadFlows", Json::array({thread_flow})}}});
+    }
   }
 
   const Report& report_;
@@ -336,7 +341,7 @@ class SarifWriter {
 }  // namespace
 
 void WriteSarif(const Report& report, const ReporterOptions& options, std::ostream& out) {
-  WriteJsonText(SarifWriter(report, options.source_root).Log(), /*indent=*/1, out);
+  WriteJsonText(SarifWriter(report, options.source_root).Log(), /*indent=*/0, out);
 }
 
 }  // namespace loopsan

@@ -11,6 +11,7 @@ namespace loopsan::text {
 namespace {
 
 constexpr size_t kMaxFunctionBytes = 160;
+constexpr size_t kMaxPathBytes = 1000;
 // Of one library's frames between the call and the user's code these many are
 // shown; farther out, where the loop calls, any two or more become one line.
 constexpr size_t kLibraryFramesShown = 3;
@@ -33,7 +34,7 @@ std::string WithThousands(uint64_t number) {
 // "src/a.cc:12", "(server+0x1f00)", "(server [inlined])".
 std::string PlaceText(const ReportFrame& frame) {
   if (!frame.file.empty()) {
-    std::string place = Printable(frame.file);
+    std::string place = Printable(Clipped(frame.file, kMaxPathBytes));
     if (frame.line > 0) AppendAll(place, ":", frame.line);
     return place;
   }
@@ -41,7 +42,8 @@ std::string PlaceText(const ReportFrame& frame) {
     return Concat("(", frame.module.empty() ? "unknown" : frame.module, " 0x", Hex(frame.offset),
                   ")");
   }
-  return Concat("(", Printable(BaseName(frame.module)), "+0x", Hex(frame.offset), ")");
+  return Concat("(", Printable(Clipped(BaseName(frame.module), kMaxPathBytes)), "+0x",
+                Hex(frame.offset), ")");
 }
 
 // One line of a stack as shown: a frame, or how many of which library are left out.
@@ -121,7 +123,7 @@ std::string CoroutineText(const SourcePlace& place) {
 }
 
 std::string LineText(const SourcePlace& place) {
-  std::string text = Printable(place.file);
+  std::string text = Printable(Clipped(place.file, kMaxPathBytes));
   if (place.line > 0) AppendAll(text, ":", place.line);
   return text;
 }
