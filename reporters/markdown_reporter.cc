@@ -27,13 +27,19 @@ bool IsAlphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-// Every character of ASCII that Markdown or HTML could take for its own as &#N;.
+// Every character of ASCII that Markdown or HTML could take for its own as &#N;, and
+// what makes http:// and www. links.
 std::string Escaped(std::string_view printable) {
-  static constexpr std::string_view kHarmless = " -.,;/()=+%?";
+  static constexpr std::string_view kHarmless = " -.,:;/()=+%?'\"";
   std::string text;
-  for (const char c : printable) {
+  for (size_t i = 0; i < printable.size(); ++i) {
+    const char c = printable[i];
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || IsAlphanumeric(c) || kHarmless.find(c) != std::string_view::npos) {
+    const bool in_link = printable.substr(i).starts_with(":/") ||
+                         (c == '.' && i > 0 && (printable[i - 1] | 0x20) == 'w');
+    const bool harmless =
+        byte >= 0x80 || IsAlphanumeric(c) || kHarmless.find(c) != std::string_view::npos;
+    if (harmless && !in_link) {
       text += c;
     } else {
       AppendAll(text, "&#", static_cast<int>(byte), ";");

@@ -55,7 +55,9 @@ std::vector<FlameFrame> FramesOf(const Finding& finding) {
   for (const SourcePlace& place : finding.async_stack | std::views::reverse) {
     frames.push_back({.name = NameOf(place), .file = place.file, .line = place.line});
   }
-  for (const ReportFrame& frame : finding.stack | std::views::reverse) {
+  auto outermost = finding.stack.rbegin();
+  while (outermost != finding.stack.rend() && OwnerOf(*outermost).starts_thread) ++outermost;
+  for (const ReportFrame& frame : std::ranges::subrange(outermost, finding.stack.rend())) {
     if (OwnerOf(frame).library == "loopsan") continue;
     frames.push_back({.name = NameOf(frame), .file = frame.file, .line = frame.line});
   }

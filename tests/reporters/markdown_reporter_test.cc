@@ -26,9 +26,9 @@ size_t Occurrences(const std::string& text, const std::string& part) {
 
 TEST(Markdown, BeginsWithTheVerdict) {
   EXPECT_THAT(Write(SleepReport()),
-              StartsWith("### loopsan&#58; 1 finding&#58; the event loop was blocked for 0.500 s "
+              StartsWith("### loopsan: 1 finding: the event loop was blocked for 0.500 s "
                          "in 2.00 s\n"));
-  EXPECT_THAT(Write(CleanReport()), StartsWith("### loopsan&#58; no blocking found in 1 loop"));
+  EXPECT_THAT(Write(CleanReport()), StartsWith("### loopsan: no blocking found in 1 loop"));
   EXPECT_THAT(Write(Report()), HasSubstr("this is no clean bill"));
 }
 
@@ -36,8 +36,8 @@ TEST(Markdown, HasARowForEachFinding) {
   EXPECT_THAT(
       Write(SleepReport()),
       HasSubstr("| <code>F1</code> | <code>error</code> | <code>nanosleep blocked the event "
-                "loop for 0.500 s in app&#58;&#58;Serve()</code> | "
-                "<code>src/serve.cc&#58;12</code> | 2 | 0.500 s | 0.300 s |\n"));
+                "loop for 0.500 s in app::Serve()</code> | "
+                "<code>src/serve.cc:12</code> | 2 | 0.500 s | 0.300 s |\n"));
 }
 
 TEST(Markdown, HasTheStackBehindAFold) {
