@@ -13,6 +13,7 @@ pkg_check_modules(LIBUNWIND REQUIRED IMPORTED_TARGET libunwind-generic libunwind
 if(LOOPSAN_BUILD_TESTS)
   find_package(GTest CONFIG REQUIRED)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  find_package(LibXml2 REQUIRED)
   # Loops that the test programs run on.
   find_package(Boost 1.74 REQUIRED)
   pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "reporters/internal/finding_text.h"
 #include "reporters/internal/html_assets.h"
 #include "reporters/internal/text_paper.h"
 #include "reporters/reporter.h"
@@ -194,7 +195,7 @@ class PageData {
                                       {"used", capability.used},
                                       {"reason", Shown(capability.reason)}});
     }
-    for (const std::string& limit : LimitTexts(report_)) page["limits"].push_back(Shown(limit));
+    for (const std::string& limit : text::LimitsText(report_)) page["limits"].push_back(Shown(limit));
     page["hidden_spans"] = hidden_spans_ + report_.timeline.dropped_spans;
     tables_.AddTo(page);
     return page;
@@ -259,7 +260,7 @@ class PageData {
     add_text("thread", finding.thread_name);
     add_text("executable", finding.executable);
     add_text("stack_source", finding.stack_source);
-    add_text("place", PlaceText(finding));
+    add_text("place", text::MainPlaceText(finding));
     add_text("task", finding.task.name);
     add_text("spawner", finding.task.spawner);
     if (finding.task.id != 0) told["task_id"] = finding.task.id;
@@ -376,7 +377,7 @@ void Write(std::ostream& out, std::string_view text) {
 }  // namespace
 
 void WriteHtml(const Report& report, const ReporterOptions& /*options*/, std::ostream& out) {
-  const std::string verdict = VerdictText(report);
+  const std::string verdict = text::VerdictText(report);
   const size_t first_line = verdict.find('\n');
   const std::string headline = EscapedHtml(verdict.substr(0, first_line));
   const std::string details =

@@ -1,28 +1,12 @@
 // Version 1 of the JSON report. Its fields are described in docs/report-format.md
 // and checked by reporters/schema/report-v1.schema.json: the three change together.
-#include <cmath>
-#include <nlohmann/json.hpp>
-
+#include "reporters/internal/json_text.h"
 #include "reporters/reporter.h"
-
-#ifndef LOOPSAN_VERSION
-#define LOOPSAN_VERSION "0.1.0"
-#endif
 
 namespace loopsan {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr int kSchema = 1;
-
-// JSON has no NaN, time taken is never negative, and 0.30000000000000004 s claims
-// to know more than we do.
-double Seconds(double seconds) {
-  if (!std::isfinite(seconds)) return 0;
-  const double nanoseconds = std::round(seconds * 1e9);
-  return std::isfinite(nanoseconds) && nanoseconds > 0 ? nanoseconds / 1e9 : 0;
-}
 
 Json ToJson(const ReportFrame& frame);
 Json ToJson(const SourcePlace& place);
@@ -204,11 +188,7 @@ Json ToJson(const Report& report) {
 }  // namespace
 
 void WriteJson(const Report& report, const ReporterOptions& /*options*/, std::ostream& out) {
-  const std::string text =
-      ToJson(report).dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-  // Not operator<<: it obeys the stream's width and locale.
-  out.write(text.data(), static_cast<std::streamsize>(text.size()));
-  out.put('\n');
+  WriteJsonText(ToJson(report), /*indent=*/2, out);
 }
 
 }  // namespace loopsan

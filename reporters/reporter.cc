@@ -2,20 +2,27 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "reporters/internal/text_paper.h"
 
 namespace loopsan {
 namespace {
 
 constexpr Reporter kReporters[] = {
-    {"text", WriteText},
-    {"json", WriteJson},
-    {"trace", WriteTrace},
-    {"html", WriteHtml},
+    {"text", "what people read on a terminal", WriteText},
+    {"json", "everything, for programs (docs/report-format.md)", WriteJson},
+    {"sarif", "SARIF 2.1.0, for code scanning and editors", WriteSarif},
+    {"junit", "JUnit XML, for the test pages of CI systems", WriteJunit},
+    {"github", "GitHub workflow commands that annotate lines", WriteGithub},
+    {"gitlab", "GitLab Code Quality", WriteGitlab},
+    {"markdown", "a summary for job pages and comments", WriteMarkdown},
+    {"folded", "folded stacks, for flame graph tools; weights are microseconds", WriteFolded},
+    {"speedscope", "flame graphs per loop, for https://www.speedscope.app", WriteSpeedscope},
+    {"trace", "the timeline, for https://ui.perfetto.dev and chrome://tracing", WriteTrace},
+    {"html", "one page to open in a browser, offline", WriteHtml},
 };
 
 constexpr size_t kShortNameBytes = 80;
@@ -125,29 +132,30 @@ size_t DecodeUtf8(std::string_view text, uint32_t& code) {
 }
 
 // Characters that act instead of being seen: C1 controls, marks that turn the
-// direction of text, separators that some terminals take for a newline.
+// direction of text, separators that some terminals take for a newline; and
+// those that are none, which XML forbids.
 bool IsHidden(uint32_t code) {
   return (code >= 0x7f && code <= 0x9f) || code == 0xad || code == 0x61c ||
          (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
          (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
-         (code >= 0xe0000 && code <= 0xe007f);
-}
-
-std::string Fixed(double value, int digits) {
-  char buffer[64];
-  const auto [end, error] =
-      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed, digits);
-  return error == std::errc() ? std::string(buffer, end) : "0";
+         (code >= 0xe0000 && code <= 0xe007f) || (code & 0xfffe) == 0xfffe;
 }
 
 // Three digits; the limits are where rounding carries into another one.
 std::string ThreeDigits(double value) {
-  return Fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.9995 ? 2 : 3);
+  return text::Fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.9995 ? 2 : 3);
 }
 
 }  // namespace
 
 std::span<const Reporter> Reporters() { return kReporters; }
+
+const Reporter* FindReporter(std::string_view name) {
+  const auto* const found =
+      std::find_if(std::begin(kReporters), std::end(kReporters),
+                   [&](const Reporter& reporter) { return reporter.name == name; });
+  return found == std::end(kReporters) ? nullptr : found;
+}
 
 std::string_view WithoutReturnType(std::string_view function) {
   int depth = 0;
@@ -247,8 +255,8 @@ std::string FormatSeconds(double seconds) {
   if (!std::isfinite(seconds) || seconds <= 0) return "0 s";
   if (seconds >= 0.0995) return ThreeDigits(seconds) + " s";
   if (seconds >= 0.0009995) return ThreeDigits(seconds * 1e3) + " ms";
-  if (seconds >= 0.9995e-6) return Fixed(seconds * 1e6, 0) + " us";
-  return Fixed(seconds * 1e9, 0) + " ns";
+  if (seconds >= 0.9995e-6) return text::Fixed(seconds * 1e6, 0) + " us";
+  return text::Fixed(seconds * 1e9, 0) + " ns";
 }
 
 std::string Printable(std::string_view untrusted) {

@@ -13,16 +13,22 @@ namespace loopsan {
 
 struct ReporterOptions {
   bool color = false;
+  // An absolute path: files below it are named relative to it; empty: as they are.
+  std::string source_root;
 };
 
 using ReporterFunction = void (*)(const Report&, const ReporterOptions&, std::ostream&);
 
 struct Reporter {
-  std::string_view name;  // "text", "json"
+  std::string_view name;         // "text", "json"
+  std::string_view description;  // one line: "what people read on a terminal"
   ReporterFunction write;
 };
 
 std::span<const Reporter> Reporters();
+
+// Null if there is none of this name.
+const Reporter* FindReporter(std::string_view name);
 
 void WriteText(const Report& report, const ReporterOptions& options,
                std::ostream& out);  // text_reporter.cc
@@ -32,17 +38,22 @@ void WriteTrace(const Report& report, const ReporterOptions& options,
                 std::ostream& out);  // trace_reporter.cc
 void WriteHtml(const Report& report, const ReporterOptions& options,
                std::ostream& out);  // html_reporter.cc
+void WriteSarif(const Report& report, const ReporterOptions& options,
+                std::ostream& out);  // sarif_reporter.cc
+void WriteJunit(const Report& report, const ReporterOptions& options,
+                std::ostream& out);  // junit_reporter.cc
+void WriteGithub(const Report& report, const ReporterOptions& options,
+                 std::ostream& out);  // github_reporter.cc
+void WriteGitlab(const Report& report, const ReporterOptions& options,
+                 std::ostream& out);  // gitlab_reporter.cc
+void WriteMarkdown(const Report& report, const ReporterOptions& options,
+                   std::ostream& out);  // markdown_reporter.cc
+void WriteFolded(const Report& report, const ReporterOptions& options,
+                 std::ostream& out);  // folded_reporter.cc
+void WriteSpeedscope(const Report& report, const ReporterOptions& options,
+                     std::ostream& out);  // speedscope_reporter.cc
 
 // What every reporter for people needs ------------------------------------
-
-// The report in a line, "loopsan: 1 finding: ...", and lines that go with it.
-std::string VerdictText(const Report& report);
-
-// What could not be seen, in sentences.
-std::vector<std::string> LimitTexts(const Report& report);
-
-// Where a person should look first, "src/a.cc:12 in Serve()"; empty if unknown.
-std::string PlaceText(const Finding& finding);
 
 // Who wrote the code of a frame.
 struct FrameOwner {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "reporters/internal/finding_text.h"
 #include "reporters/internal/text_paper.h"
 #include "reporters/reporter.h"
 
@@ -28,8 +29,6 @@ constexpr size_t kMaxMemberStackLines = 10;
 
 double Positive(double seconds) { return std::isfinite(seconds) && seconds > 0 ? seconds : 0; }
 
-bool IsNote(const Finding& finding) { return finding.level == "note"; }
-
 // A library that reports by itself says where to look; else it is the user's own
 // frame nearest to what blocked.
 std::string MainPlace(const Finding& finding) {
@@ -43,8 +42,6 @@ std::string MainPlace(const Finding& finding) {
   }
   return where;
 }
-
-bool IsOfALibrary(const Finding& finding) { return finding.call.empty() && finding.cause.empty(); }
 
 struct Totals {
   size_t loops = 0;  // proven ones
@@ -307,15 +304,21 @@ void WriteSummary(const Report& report, Paper& paper) {
 
 }  // namespace
 
-std::string VerdictText(const Report& report) {
+std::string text::FindingText(const Finding& finding) {
+  Paper paper(/*color=*/false);
+  WriteFinding(finding, kMaxStackLines, paper);
+  return paper.text().substr(1);  // without the empty line before it
+}
+
+std::string text::VerdictText(const Report& report) {
   Paper paper(/*color=*/false);
   WriteVerdict(report, AddUp(report), paper);
   return paper.text();
 }
 
-std::vector<std::string> LimitTexts(const Report& report) { return LimitsOf(report); }
+std::vector<std::string> text::LimitsText(const Report& report) { return LimitsOf(report); }
 
-std::string PlaceText(const Finding& finding) { return MainPlace(finding); }
+std::string text::MainPlaceText(const Finding& finding) { return MainPlace(finding); }
 
 void WriteText(const Report& report, const ReporterOptions& options, std::ostream& out) {
   Paper paper(options.color);

@@ -36,6 +36,7 @@ test_packages=(
   libgtest-dev
   libuv1-dev
   libvalijson-dev
+  libxml2-dev
   nginx-light
   procps
   python3

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "absl/strings/str_replace.h"
 #include "reporters/reporter.h"
@@ -10,6 +11,7 @@ namespace loopsan::text {
 namespace {
 
 constexpr size_t kMaxFunctionBytes = 160;
+constexpr size_t kMaxPathBytes = 1000;
 // Of one library's frames between the call and the user's code these many are
 // shown; farther out, where the loop calls, any two or more become one line.
 constexpr size_t kLibraryFramesShown = 3;
@@ -32,7 +34,7 @@ std::string WithThousands(uint64_t number) {
 // "src/a.cc:12", "(server+0x1f00)", "(server [inlined])".
 std::string PlaceText(const ReportFrame& frame) {
   if (!frame.file.empty()) {
-    std::string place = Printable(frame.file);
+    std::string place = Printable(Clipped(frame.file, kMaxPathBytes));
     if (frame.line > 0) AppendAll(place, ":", frame.line);
     return place;
   }
@@ -40,7 +42,8 @@ std::string PlaceText(const ReportFrame& frame) {
     return Concat("(", frame.module.empty() ? "unknown" : frame.module, " 0x", Hex(frame.offset),
                   ")");
   }
-  return Concat("(", Printable(BaseName(frame.module)), "+0x", Hex(frame.offset), ")");
+  return Concat("(", Printable(Clipped(BaseName(frame.module), kMaxPathBytes)), "+0x",
+                Hex(frame.offset), ")");
 }
 
 // One line of a stack as shown: a frame, or how many of which library are left out.
@@ -85,17 +88,28 @@ std::string Count(uint64_t number, std::string_view one) {
   return Count(number, one, Concat(one, "s"));
 }
 
+std::string Fixed(double value, int digits) {
+  char buffer[64];
+  const auto [end, error] =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed, digits);
+  return error == std::errc() && std::isfinite(value) ? std::string(buffer, end) : "0";
+}
+
+std::string Clipped(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return std::string(text);
+  size_t cut = max_bytes;
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
+  return Concat(text.substr(0, cut), "...");
+}
+
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string FunctionText(std::string_view function) {
-  std::string name = Printable(ShortName(absl::StrReplaceAll(
+  const std::string name = Printable(ShortName(absl::StrReplaceAll(
       absl::string_view(function.data(), function.size()),
       {{"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
         "std::string"}})));
-  if (name.size() <= kMaxFunctionBytes) return name;
-  size_t cut = kMaxFunctionBytes;
-  while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xc0) == 0x80) --cut;
-  return name.substr(0, cut) + "...";
+  return Clipped(name, kMaxFunctionBytes);
 }
 
 std::string WhereText(const ReportFrame& frame) {
@@ -109,7 +123,7 @@ std::string CoroutineText(const SourcePlace& place) {
 }
 
 std::string LineText(const SourcePlace& place) {
-  std::string text = Printable(place.file);
+  std::string text = Printable(Clipped(place.file, kMaxPathBytes));
   if (place.line > 0) AppendAll(text, ":", place.line);
   return text;
 }

@@ -58,6 +58,12 @@ class Paper {
 std::string Count(uint64_t number, std::string_view one, std::string_view many);
 std::string Count(uint64_t number, std::string_view one);
 
+// "0.300"; "0" for what is no number or too large. The same in every locale.
+std::string Fixed(double value, int digits);
+
+// At most `max_bytes` of a text, and dots if it was longer; cuts no character.
+std::string Clipped(std::string_view text, size_t max_bytes);
+
 std::string_view BaseName(std::string_view path);
 
 // A function's name, printable and not too long.

@@ -4,13 +4,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "reporters/reporter.h"
 #include "tests/reporters/golden.h"
+#include "tests/reporters/json_schema.h"
 #include "tests/reporters/sample_report.h"
 
 namespace loopsan {
@@ -24,21 +21,9 @@ std::string Write(const Report& report) {
   return out.str();
 }
 
-class ReportSchema {
+class ReportSchema : public JsonSchema {
  public:
-  ReportSchema() {
-    const json document = json::parse(ReadFile(LOOPSAN_REPORT_SCHEMA));
-    valijson::SchemaParser(valijson::SchemaParser::kDraft7)
-        .populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema_);
-  }
-
-  bool Accepts(const json& report) {
-    return valijson::Validator().validate(schema_, valijson::adapters::NlohmannJsonAdapter(report),
-                                          nullptr);
-  }
-
- private:
-  valijson::Schema schema_;
+  ReportSchema() : JsonSchema(LOOPSAN_REPORT_SCHEMA) {}
 };
 
 // Calls `visit` with a pointer to every member of every object, and to every

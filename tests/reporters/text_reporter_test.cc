@@ -356,7 +356,10 @@ TEST(Printable, ShowsMarksThatTurnTextAround) {
 TEST(Reporters, AreFoundByName) {
   std::vector<std::string_view> names;
   for (const Reporter& reporter : Reporters()) names.push_back(reporter.name);
-  EXPECT_THAT(names, testing::ElementsAre("text", "json", "trace", "html"));
+  EXPECT_THAT(names, testing::ElementsAre("text", "json", "sarif", "junit", "github", "gitlab",
+                                          "markdown", "folded", "speedscope", "trace", "html"));
+  for (const std::string_view name : names) EXPECT_EQ(FindReporter(name)->name, name);
+  EXPECT_EQ(FindReporter("telepathy"), nullptr);
 }
 
 }  // namespace
