@@ -116,6 +116,7 @@ Json ToJson(const Finding& finding) {
       {"async_stack", ToJson(finding.async_stack)},
       {"where", ToJson(finding.where)},
       {"members", ToJson(finding.members)},
+      {"baseline_state", finding.baseline_state},
   };
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "reporters/finding_facts.h"
 #include "reporters/internal/judge_private.h"
 #include "reporters/reporter.h"
 #include "reporters/wording.h"
@@ -122,18 +123,8 @@ void Judge::Private::FillReport(Report& report) {
                                     [&](const auto& loop) { return !unproven_.contains(loop); });
     (proven ? report.findings : report.unproven_findings).push_back(std::move(finding));
   }
-  const auto rank = [](std::vector<Finding>& findings, const char* prefix) {
-    std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-      const bool a_note = a.level == "note";
-      const bool b_note = b.level == "note";
-      return a_note != b_note ? b_note : a.total_seconds > b.total_seconds;
-    });
-    for (size_t i = 0; i < findings.size(); ++i) {
-      findings[i].id = absl::StrCat(prefix, i + 1);
-    }
-  };
-  rank(report.findings, "F");
-  rank(report.unproven_findings, "U");
+  RankFindings(report.findings, "F");
+  RankFindings(report.unproven_findings, "U");
   if (descheduled_ > 0) {
     warnings_.push_back(
         absl::StrFormat("%d calls or steps took up to %s because the machine did not let the "

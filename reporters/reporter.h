@@ -13,6 +13,7 @@ namespace loopsan {
 
 struct ReporterOptions {
   bool color = false;
+  std::string source_root;  // files below it are named relative to it; empty: as they are
 };
 
 using ReporterFunction = void (*)(const Report&, const ReporterOptions&, std::ostream&);
