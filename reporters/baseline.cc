@@ -13,6 +13,7 @@
 #include "reporters/internal/json_fields.h"
 #include "reporters/internal/text_file.h"
 #include "reporters/reporter.h"
+#include "reporters/step_context.h"
 
 namespace loopsan {
 namespace {

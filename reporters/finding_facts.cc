@@ -9,7 +9,6 @@
 namespace loopsan {
 namespace {
 
-constexpr size_t kRuleNameBytes = 64;
 constexpr size_t kFingerprintBytes = 16;
 
 double Blocked(const Finding& finding, double seconds) {
@@ -18,7 +17,6 @@ double Blocked(const Finding& finding, double seconds) {
 }
 
 bool IsHexDigit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
-bool IsOfRuleName(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }
 
 }  // namespace
 
@@ -56,11 +54,6 @@ void RankFindings(std::vector<Finding>& findings, std::string_view prefix) {
   });
   size_t rank = 0;
   for (Finding& finding : findings) finding.id = text::Concat(prefix, ++rank);
-}
-
-bool IsRuleName(std::string_view text) {
-  return !text.empty() && text.size() <= kRuleNameBytes &&
-         std::all_of(text.begin(), text.end(), IsOfRuleName);
 }
 
 bool IsFingerprint(std::string_view text) {

@@ -34,8 +34,7 @@ std::string MainPlaceText(const Finding& finding);
 // findings: F1, F2, ...
 void RankFindings(std::vector<Finding>& findings, std::string_view prefix);
 
-// The forms that these have in every report.
-bool IsRuleName(std::string_view text);     // 1 to 64 of a-z, 0-9 and -
-bool IsFingerprint(std::string_view text);  // 16 hexadecimal digits
+// Of the form that a fingerprint has: 16 hexadecimal digits in lower case.
+bool IsFingerprint(std::string_view text);
 
 }  // namespace loopsan

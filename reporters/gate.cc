@@ -18,7 +18,7 @@ constexpr size_t kMostListed = 10;
 
 std::string At(const Finding& finding) {
   const std::string where = MainPlaceText(finding);
-  return where.empty() ? "" : Concat(" at ", where);
+  return where.empty() ? "" : Concat("\n      at ", where);
 }
 
 std::string Sentence(const Finding& finding, std::string_view kind) {
@@ -101,7 +101,7 @@ void JudgeBudgets(const Report& report, const Budgets& budgets, GateVerdict& ver
                                       " where ", FormatSeconds(*budget), " is allowed", who));
   };
   const std::string worst =
-      measured.worst == nullptr ? "" : Concat(", by ", Sentence(*measured.worst, "here"));
+      measured.worst == nullptr ? "" : Concat("; ", Sentence(*measured.worst, measured.worst->level));
   time("worst-stall", measured.worst_stall, budgets.worst_stall_seconds, worst);
   time("blocked-total", measured.blocked_total, budgets.blocked_total_seconds, "");
   time("longest-step", measured.longest_step, budgets.longest_step_seconds, "");

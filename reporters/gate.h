@@ -21,7 +21,7 @@ struct GateSettings {
   std::string report_file;    // likewise: the JSON report that can be recorded; empty: none
 };
 
-// All in sentences of one line, printable.
+// All in sentences, printable; the place of a finding is on a second line.
 struct GateVerdict {
   std::vector<std::string> failures;  // empty: the gate is passed
   std::vector<std::string> notes;     // what to know or to do although it does not fail

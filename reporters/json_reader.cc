@@ -8,6 +8,7 @@
 #include "reporters/finding_facts.h"
 #include "reporters/internal/json_fields.h"
 #include "reporters/internal/text_file.h"
+#include "reporters/step_context.h"
 
 namespace loopsan {
 namespace {
@@ -206,7 +207,8 @@ absl::StatusOr<Report> ReadJsonReportFile(const std::string& path) {
   absl::StatusOr<Report> report = ReadJsonReport(*text);
   if (report.ok()) return report;
   return absl::Status(report.status().code(),
-                      absl::StrCat(path, ": ", report.status().message()));
+                      absl::StrCat(path == "-" ? "standard input" : path, ": ",
+                                   report.status().message()));
 }
 
 }  // namespace loopsan

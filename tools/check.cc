@@ -1,4 +1,6 @@
 // `loopsan check FILE`
+#include <unistd.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,8 +12,6 @@
 #include "tools/exit_status.h"
 #include "tools/output.h"
 #include "tools/subcommand.h"
-
-#include <unistd.h>
 
 namespace loopsan {
 namespace {

@@ -17,15 +17,16 @@ Examples:
   loopsan run --calls=strict -- ./tests              each call that may block, however short
   loopsan run --json=loop.json --output=loop.txt -- node app.js
   loopsan run --require-loop --quiet -- ./unit_tests a test run that must have had a loop
-  loopsan run --fail-on=new -- ./unit_tests          fails (66) if it found something; the same with
-  loopsan run --baseline=loopsan-baseline.json -- ./unit_tests   what is known; see loopsan baseline
+  loopsan run --fail-on=new -- ./unit_tests          fails with 66 if anything is found
+  loopsan run --baseline=loopsan-baseline.json -- ./unit_tests      ... that is not known
   loopsan run --budget=worst-stall=200ms --budget=findings=3 -- ./unit_tests
 
 The flags may also be given as LOOPSAN_OPTIONS=name=value:name=value; flags win. It works for
 LD_PRELOAD=.../libloopsan.so without this command, too. LOOPSAN_OPTIONS=help=1 prints all of them.
 
 Exit status: the command's own, 128+N if signal N ended it; else 67 with --require-loop if no event
-loop was seen; 66 if --fail-on or --budget says so; 125 if loopsan failed; 126, 127 if the command cannot be executed or found.)";
+loop was seen; 66 if --fail-on, --baseline or --budget says so; 125 if loopsan failed; 126, 127 if
+the command cannot be executed or found.)";
 
 bool TakesValue(const std::string& flag) {
   for (const OptionInfo& option : OptionList()) {
