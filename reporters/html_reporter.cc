@@ -260,7 +260,7 @@ class PageData {
     add_text("thread", finding.thread_name);
     add_text("executable", finding.executable);
     add_text("stack_source", finding.stack_source);
-    add_text("place", text::MainPlaceText(finding));
+    add_text("place", MainPlaceText(finding));
     add_text("task", finding.task.name);
     add_text("spawner", finding.task.spawner);
     if (finding.task.id != 0) told["task_id"] = finding.task.id;

@@ -103,6 +103,7 @@ Json ToJson(const Finding& finding) {
       {"async_stack", ToJson(finding.async_stack)},
       {"where", ToJson(finding.where)},
       {"members", ToJson(finding.members)},
+      {"baseline_state", finding.baseline_state},
   };
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "reporters/finding_facts.h"
 #include "reporters/internal/judge_private.h"
 #include "reporters/reporter.h"
 #include "reporters/wording.h"
@@ -128,14 +129,10 @@ void Judge::Private::FillReport(Report& report) {
   }
   std::map<std::string, std::string> ids;
   const auto rank = [&](std::vector<Finding>& findings, const char* prefix) {
-    std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-      const bool a_note = a.level == "note";
-      const bool b_note = b.level == "note";
-      return a_note != b_note ? b_note : a.total_seconds > b.total_seconds;
-    });
+    SortByRank(findings);
     for (size_t i = 0; i < findings.size(); ++i) {
-      const std::string& key = keys[std::stoul(findings[i].id)];
-      findings[i].id = ids[key] = absl::StrCat(prefix, i + 1);
+      std::string& id = findings[i].id;
+      id = ids[keys[std::stoul(id)]] = absl::StrCat(prefix, i + 1);
     }
   };
   rank(report.findings, "F");

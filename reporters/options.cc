@@ -1,8 +1,11 @@
 #include "reporters/options.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,12 +17,23 @@ namespace {
 
 constexpr double kLongestDuration = 86400;
 
-constexpr OptionInfo kOptions[] = {
+// Reporters that have an option of their own in options.inc: the text's is "output".
+constexpr std::string_view kListedReporters[] = {"text", "json"};
+
+// Never destroyed: programs that are watched from within read it when they exit.
+const std::vector<OptionInfo>& AllOptions() {
+  static const auto& options = *[] {
+    auto* all = new std::vector<OptionInfo>{
 #define LOOPSAN_OPTION(name, field, kind, default_text, help) \
   {#name, OptionKind::kind, default_text, help},
 #include "reporters/options.inc"
 #undef LOOPSAN_OPTION
-};
+    };
+    for (OptionInfo& option : ReportFileOptions(Reporters())) all->push_back(std::move(option));
+    return all;
+  }();
+  return options;
+}
 
 // Debian's absl::string_view is not std::string_view.
 absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
@@ -61,6 +75,10 @@ absl::Status Parse(std::string_view text, CallsMode& value) {
   }
   return absl::OkStatus();
 }
+
+absl::Status Parse(std::string_view text, FailOn& value) { return ParseFailOn(text, value); }
+
+absl::Status Parse(std::string_view text, Budgets& value) { return ParseBudget(text, value); }
 
 absl::Status Parse(std::string_view text, ColorMode& value) {
   if (text == "auto") {
@@ -105,9 +123,36 @@ std::string Print(ColorMode mode) {
   return "";
 }
 
+std::string Print(FailOn fail_on) {
+  switch (fail_on) {
+    case FailOn::kAuto:
+      return "auto";
+    case FailOn::kNew:
+      return "new";
+    case FailOn::kError:
+      return "error";
+    case FailOn::kWarning:
+      return "warning";
+    case FailOn::kNone:
+      return "none";
+  }
+  return "";
+}
+std::string Print(const Budgets& budgets) {
+  std::vector<std::string> set;
+  const auto add = [&set](absl::string_view name, const std::optional<double>& seconds) {
+    if (seconds) set.push_back(absl::StrCat(name, "=", Print(*seconds)));
+  };
+  add("worst-stall", budgets.worst_stall_seconds);
+  add("blocked-total", budgets.blocked_total_seconds);
+  add("longest-step", budgets.longest_step_seconds);
+  if (budgets.findings) set.push_back(absl::StrCat("findings=", *budgets.findings));
+  return absl::StrJoin(set, " ");
+}
+
 std::string OptionNames() {
   std::vector<absl::string_view> names;
-  for (const OptionInfo& option : kOptions) names.push_back(Absl(option.name));
+  for (const OptionInfo& option : AllOptions()) names.push_back(Absl(option.name));
   return absl::StrJoin(names, ", ");
 }
 
@@ -162,15 +207,37 @@ std::string_view OptionInfo::ValueSyntax() const {
       return "floor|strict|off";
     case OptionKind::kFile:
       return "FILE";
+    case OptionKind::kDirectory:
+      return "DIR";
     case OptionKind::kSwitch:
       return "true|false";
     case OptionKind::kColor:
       return "auto|always|never";
+    case OptionKind::kFailOn:
+      return "new|error|warning|none";
+    case OptionKind::kBudget:
+      return "KEY=VALUE";
   }
   return "";
 }
 
-std::span<const OptionInfo> OptionList() { return kOptions; }
+std::span<const OptionInfo> OptionList() { return AllOptions(); }
+
+std::vector<OptionInfo> ReportFileOptions(std::span<const Reporter> reporters) {
+  std::vector<OptionInfo> options;
+  for (const Reporter& reporter : reporters) {
+    if (std::find(std::begin(kListedReporters), std::end(kListedReporters), reporter.name) !=
+        std::end(kListedReporters)) {
+      continue;
+    }
+    options.push_back({.name = reporter.name,
+                       .kind = OptionKind::kFile,
+                       .default_text = "",
+                       .help = absl::StrCat("also write the report as ", Absl(reporter.name),
+                                            " to FILE ('-': standard output)")});
+  }
+  return options;
+}
 
 absl::Status ParseOptions(std::string_view text, Options& options) {
   while (true) {
@@ -193,6 +260,12 @@ absl::Status SetOption(std::string_view name, std::string_view value, Options& o
   }
 #include "reporters/options.inc"
 #undef LOOPSAN_OPTION
+  for (const OptionInfo& option : ReportFileOptions(Reporters())) {
+    if (key != option.name) continue;
+    status = Parse(value, options.report_paths[key]);
+    if (status.ok()) return status;
+    return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
+  }
   return absl::InvalidArgumentError(
       absl::StrCat("unknown option '", Absl(name), "'; the options are ", OptionNames()));
 }
@@ -219,6 +292,49 @@ absl::Status ParseDuration(std::string_view text, double& seconds) {
   return absl::OkStatus();
 }
 
+absl::Status ParseFailOn(std::string_view text, FailOn& fail_on) {
+  for (const FailOn one :
+       {FailOn::kNew, FailOn::kError, FailOn::kWarning, FailOn::kNone, FailOn::kAuto}) {
+    if (text != Print(one)) continue;
+    fail_on = one;
+    return absl::OkStatus();
+  }
+  return BadValue(text, "new, error, warning or none");
+}
+
+absl::Status ParseBudget(std::string_view text, Budgets& budgets) {
+  if (text.empty()) {
+    budgets = {};
+    return absl::OkStatus();
+  }
+  const size_t equals = text.find('=');
+  const std::string_view key = text.substr(0, equals);
+  const std::string_view value =
+      equals == std::string_view::npos ? std::string_view() : text.substr(equals + 1);
+  if (key == "findings") {
+    uint64_t number = 0;
+    const char* end = value.data() + value.size();
+    const auto [rest, error] = std::from_chars(value.data(), end, number);
+    if (error != std::errc() || rest != end) return BadValue(text, "findings=NUMBER");
+    budgets.findings = number;
+    return absl::OkStatus();
+  }
+  std::optional<double>* const limit = key == "worst-stall"     ? &budgets.worst_stall_seconds
+                                       : key == "blocked-total" ? &budgets.blocked_total_seconds
+                                       : key == "longest-step"  ? &budgets.longest_step_seconds
+                                                                : nullptr;
+  if (limit == nullptr) {
+    return BadValue(text,
+                    "worst-stall=TIME, blocked-total=TIME, longest-step=TIME or findings=NUMBER");
+  }
+  double seconds = 0;
+  if (const absl::Status status = ParseDuration(value, seconds); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat(Absl(key), ": ", status.message()));
+  }
+  *limit = seconds;
+  return absl::OkStatus();
+}
+
 void PrintOptions(const Options& options, std::ostream& out) {
   out << "Options of loopsan, as flags of `loopsan run` or in "
          "LOOPSAN_OPTIONS=name=value:name=value\n"
@@ -227,11 +343,16 @@ void PrintOptions(const Options& options, std::ostream& out) {
     out << "  " << option.name << '=' << value << "  [" << option.ValueSyntax() << "]\n      "
         << option.help << '\n';
   };
+  const std::vector<OptionInfo>& all = AllOptions();
   size_t index = 0;
 #define LOOPSAN_OPTION(name, field, kind, default_text, help) \
-  print(kOptions[index++], Print(options.field));
+  print(all[index++], Print(options.field));
 #include "reporters/options.inc"
 #undef LOOPSAN_OPTION
+  for (; index < all.size(); ++index) {
+    const auto path = options.report_paths.find(std::string(all[index].name));
+    print(all[index], path == options.report_paths.end() ? "" : path->second);
+  }
 }
 
 void PrintOptionsTable(std::ostream& out) {
@@ -240,7 +361,7 @@ void PrintOptionsTable(std::ostream& out) {
   const auto cell = [](std::string_view text) {
     return absl::StrReplaceAll(Absl(text), {{"|", "\\|"}});
   };
-  for (const OptionInfo& option : kOptions) {
+  for (const OptionInfo& option : AllOptions()) {
     const std::string flag = option.Flag();
     out << "| `" << option.name << "` | `" << flag << "` | " << cell(option.ValueSyntax()) << " | "
         << (option.default_text.empty() ? "none" : cell(option.default_text)) << " | "

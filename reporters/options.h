@@ -2,44 +2,80 @@
 // default and help; the command's flags and LOOPSAN_OPTIONS are made from it.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "reporters/reporter.h"
 
 namespace loopsan {
 
 enum class CallsMode { kFloor, kStrict, kOff };
 enum class ColorMode { kAuto, kAlways, kNever };
+// Which findings make the gate fail. kAuto: the new ones if there is a baseline,
+// else none; kError and kWarning do not ask whether a finding is new.
+enum class FailOn { kAuto, kNew, kError, kWarning, kNone };
+
+// What a run may cost, for the gate; unset: any.
+struct Budgets {
+  std::optional<double> worst_stall_seconds;    // the longest time of one finding
+  std::optional<double> blocked_total_seconds;  // of all findings together
+  std::optional<double> longest_step_seconds;   // of any proven loop
+  std::optional<uint64_t> findings;             // errors and warnings
+  friend bool operator==(const Budgets&, const Budgets&) = default;
+};
 
 struct Options {
   double threshold_seconds = 0.1;  // a step that lasts longer is a stall
   CallsMode calls = CallsMode::kFloor;
   std::string json_path;    // "" none, "-" standard output
   std::string output_path;  // text report; "" standard error, "-" standard output
+  // Files of the other reporters, by the reporter's name: "" none, "-" standard output.
+  std::map<std::string, std::string> report_paths;
+  std::string source_root;  // files below it are named relative to it; "" as they are
   bool require_loop = false;
+  FailOn fail_on = FailOn::kAuto;
+  std::string baseline_path;  // "" none
+  Budgets budgets;
   bool quiet = false;
   ColorMode color = ColorMode::kAuto;
   bool help = false;
 };
 
-enum class OptionKind { kDuration, kCalls, kFile, kSwitch, kColor };
+enum class OptionKind {
+  kDuration,
+  kCalls,
+  kFile,
+  kDirectory,
+  kSwitch,
+  kColor,
+  kFailOn,
+  kBudget,  // may be given several times
+};
 
 struct OptionInfo {
   std::string_view name;  // as in LOOPSAN_OPTIONS: "require_loop"
   OptionKind kind;
   std::string_view default_text;
-  std::string_view help;
+  std::string help;
 
   std::string Flag() const;  // "--require-loop"
   std::string_view ValueSyntax()
       const;  // "DURATION", "floor|strict|off"; "true|false" for a switch
 };
 
-// All options, in the order of options.inc.
+// All options: those of options.inc in its order, then a file for each reporter that
+// has none there.
 std::span<const OptionInfo> OptionList();
+
+// The options that come from a table of reporters.
+std::vector<OptionInfo> ReportFileOptions(std::span<const Reporter> reporters);
 
 // Reads "key=value:key=value" as the sanitizers do: separators are ':', ',',
 // white space; values may be quoted with ' or ". An unknown key, a bad value or
@@ -54,6 +90,13 @@ absl::Status SetOption(std::string_view name, std::string_view value, Options& o
 // Durations: "100ms", "0.1s", "250us", "2"; a bare number is seconds. More than
 // 0 and at most a day. `seconds` keeps its value on error.
 absl::Status ParseDuration(std::string_view text, double& seconds);
+
+// Sets one budget: "worst-stall=200ms", "blocked-total=1s", "longest-step=0.5s" or
+// "findings=3". Empty text removes all. `budgets` keep their values on error.
+absl::Status ParseBudget(std::string_view text, Budgets& budgets);
+
+// "new", "error", "warning", "none" or "auto".
+absl::Status ParseFailOn(std::string_view text, FailOn& fail_on);
 
 // The list with current values, for help=1.
 void PrintOptions(const Options& options, std::ostream& out);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "reporters/finding_facts.h"
 #include "reporters/internal/finding_text.h"
 #include "reporters/internal/text_paper.h"
 #include "reporters/reporter.h"
@@ -28,20 +29,6 @@ constexpr size_t kMaxUnprovenStackLines = 6;
 constexpr size_t kMaxMemberStackLines = 10;
 
 double Positive(double seconds) { return std::isfinite(seconds) && seconds > 0 ? seconds : 0; }
-
-// A library that reports by itself says where to look; else it is the user's own
-// frame nearest to what blocked.
-std::string MainPlace(const Finding& finding) {
-  std::string where = WhereText(finding.where);
-  if (where.empty()) {
-    if (const ReportFrame* own = OwnFrame(finding.stack)) {
-      where = WhereText(*own);
-    } else if (!finding.async_stack.empty()) {
-      where = WhereText(finding.async_stack.front());
-    }
-  }
-  return where;
-}
 
 struct Totals {
   size_t loops = 0;  // proven ones
@@ -70,7 +57,7 @@ Totals AddUp(const Report& report) {
   for (const Finding& finding : report.findings) {
     ++(IsNote(finding) ? totals.notes : totals.findings);
     if (IsNote(finding)) continue;
-    if (!IsOfALibrary(finding)) totals.blocked += Positive(finding.total_seconds);
+    totals.blocked += TotalBlocked(finding);
     totals.in_progress += finding.in_progress;
   }
   return totals;
@@ -220,7 +207,7 @@ void WriteFinding(const Finding& finding, size_t max_stack_lines, Paper& paper) 
   paper.Add("\n",
             paper.Styled(style, Concat(Printable(finding.id), " ", Printable(finding.level), ":")),
             " ", paper.Styled(Style::kStrong, Printable(finding.message)), "\n");
-  if (const std::string where = MainPlace(finding); !where.empty()) {
+  if (const std::string where = MainPlaceText(finding); !where.empty()) {
     paper.Add("    at ", where, "\n");
   }
   paper.Add("    ", IsOfALibrary(finding) ? Printable(finding.rule) : CallText(finding), "; ",
@@ -298,7 +285,7 @@ void WriteSummary(const Report& report, Paper& paper) {
   const auto worst = std::find_if_not(report.findings.begin(), report.findings.end(), IsNote);
   if (worst == report.findings.end()) return;
   paper.Add("\nSUMMARY: loopsan: ", Printable(worst->rule));
-  if (const std::string where = MainPlace(*worst); !where.empty()) paper.Add(" ", where);
+  if (const std::string where = MainPlaceText(*worst); !where.empty()) paper.Add(" ", where);
   paper.Add("\n");
 }
 
@@ -317,8 +304,6 @@ std::string text::VerdictText(const Report& report) {
 }
 
 std::vector<std::string> text::LimitsText(const Report& report) { return LimitsOf(report); }
-
-std::string text::MainPlaceText(const Finding& finding) { return MainPlace(finding); }
 
 void WriteText(const Report& report, const ReporterOptions& options, std::ostream& out) {
   Paper paper(options.color);

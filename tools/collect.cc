@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -59,6 +60,12 @@ void LetGoOfDescriptors(bool keep_standard_output) {
   dup2(null, STDIN_FILENO);
   if (!keep_standard_output) dup2(null, STDOUT_FILENO);
   if (null > STDERR_FILENO) close(null);
+}
+
+bool WritesToStandardOutput(const Options& options) {
+  if (options.json_path == "-" || options.output_path == "-") return true;
+  return std::any_of(options.report_paths.begin(), options.report_paths.end(),
+                     [](const auto& report) { return report.second == "-"; });
 }
 
 // What the program blocks and ignores is not ours; what a person or a supervisor
@@ -120,7 +127,7 @@ int Collect(const std::vector<std::string>& arguments) {
       !status.ok()) {
     return Fail(status);
   }
-  LetGoOfDescriptors(options.json_path == "-" || options.output_path == "-");
+  LetGoOfDescriptors(WritesToStandardOutput(options));
   if (options.help) PrintOptions(options, std::cerr);
 
   const auto started = std::chrono::steady_clock::now();

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "reporters/options.h"
+#include "tools/command_flags.h"
 
 namespace loopsan {
 
@@ -17,8 +18,6 @@ struct RunArguments {
 
 // Flags end at "--" or at the first word that is none.
 RunArguments SplitRunArguments(const std::vector<std::string>& arguments);
-
-enum class ParsedFlags { kGo, kHelpPrinted };
 
 // Sets what LOOPSAN_OPTIONS (`environment`, may be null) says.
 absl::Status ReadEnvironmentOptions(const char* environment, Options& options);

@@ -7,6 +7,7 @@ int ExitStatusOf(const CommandEnd& end, const RunVerdict& verdict) {
   if (end.exit_code != 0) return end.exit_code;
   if (verdict.report_failed) return kExitLoopsanFailed;
   if (verdict.loop_missing) return kExitNoLoop;
+  if (verdict.gate_failed) return kExitGateFailed;
   return 0;
 }
 

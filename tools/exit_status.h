@@ -6,6 +6,8 @@
 
 namespace loopsan {
 
+inline constexpr int kExitDifferent = 1;        // `loopsan diff --exit-code`
+inline constexpr int kExitGateFailed = 66;      // findings or budgets, see reporters/gate.h
 inline constexpr int kExitNoLoop = 67;          // --require-loop, and none was seen
 inline constexpr int kExitLoopsanFailed = 125;  // usage errors too
 inline constexpr int kExitNotExecutable = 126;
@@ -21,6 +23,7 @@ struct CommandEnd {
 struct RunVerdict {
   bool report_failed = false;  // a report could not be written
   bool loop_missing = false;   // --require-loop, and none was seen
+  bool gate_failed = false;
 };
 
 // The command's own failure comes first: nobody may take a crash of the program

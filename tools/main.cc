@@ -14,6 +14,11 @@ namespace {
 
 constexpr Subcommand kSubcommands[] = {
     {"run", "run a program and report what blocks its event loop", &Run},
+    {"report", "show a JSON report again, in any format", &ShowReport},
+    {"check", "fail if a report has new findings or exceeds a budget", &CheckReport},
+    {"baseline", "record the findings of a report as known", &RecordBaseline},
+    {"diff", "tell what changed between two reports", &DiffFiles},
+    {"merge", "make one report of many", &MergeFiles},
     {"tasks", "show the tasks of a running program, also of one that hangs", &Tasks},
     {"collect", "", &Collect},
 };
@@ -33,8 +38,10 @@ void PrintHelp(std::ostream& out) {
          "Examples:\n"
          "  loopsan run -- ./server --port 8080     watch a server; the report comes at its end\n"
          "  loopsan run --json=report.json -- node app.js\n"
-         "  loopsan run --help                      all options of `run`\n"
+         "  loopsan run --baseline=loopsan-baseline.json -- ./tests    only new findings fail\n"
+         "  loopsan report report.json              print what was found\n"
          "  loopsan tasks PID                       what the tasks of a running program wait for\n"
+         "  loopsan run --help                      all options of `run`; so for each command\n"
          "\n"
          "  --help     print this text\n"
          "  --version  print the version\n";

@@ -18,7 +18,8 @@ absl::Status ForFlag(absl::string_view flag, const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(const Options& options) {
+absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(
+    const Options& options, std::span<const Reporter> reporters) {
   std::unique_ptr<ReportOutputs> outputs(new ReportOutputs(options));
   if (options.output_path.empty()) {
     outputs->text_ = Output::Borrow(STDERR_FILENO, "standard error");
@@ -27,16 +28,37 @@ absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(const Options
     if (!text.ok()) return ForFlag("--output", text.status());
     outputs->text_ = *std::move(text);
   }
-  if (!options.json_path.empty()) {
-    absl::StatusOr<std::unique_ptr<Output>> json = Output::Open(options.json_path);
-    if (!json.ok()) return ForFlag("--json", json.status());
-    outputs->json_ = *std::move(json);
-    if (!options.output_path.empty() && outputs->json_->SameAs(*outputs->text_)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--json and --output both name ", options.json_path, "; give each a file of its own"));
+  if (absl::Status status = outputs->OpenFile("--json", options.json_path, WriteJson);
+      !status.ok()) {
+    return status;
+  }
+  for (const Reporter& reporter : reporters) {
+    const auto path = options.report_paths.find(std::string(reporter.name));
+    if (path == options.report_paths.end()) continue;
+    const std::string flag = absl::StrCat("--", path->first);
+    if (absl::Status status = outputs->OpenFile(flag, path->second, reporter.write);
+        !status.ok()) {
+      return status;
     }
   }
   return outputs;
+}
+
+absl::Status ReportOutputs::OpenFile(const std::string& flag, const std::string& path,
+                                     ReporterFunction write) {
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Output>> output = Output::Open(path);
+  if (!output.ok()) return ForFlag(flag, output.status());
+  const auto refuse = [&](absl::string_view other) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, " and ", other, " both name ", path,
+                                                   "; give each a file of its own"));
+  };
+  if (!options_.output_path.empty() && (*output)->SameAs(*text_)) return refuse("--output");
+  for (const ReportFile& file : files_) {
+    if ((*output)->SameAs(*file.output)) return refuse(file.flag);
+  }
+  files_.push_back({.flag = flag, .write = write, .output = *std::move(output)});
+  return absl::OkStatus();
 }
 
 void ReportOutputs::PrintLive(const std::string& line) const {
@@ -45,12 +67,13 @@ void ReportOutputs::PrintLive(const std::string& line) const {
 }
 
 absl::Status ReportOutputs::Write(const Report& report) {
-  const absl::Status text = WriteTextReport(report);
-  if (json_ == nullptr) return text;
-  std::ostringstream out;
-  WriteJson(report, {}, out);
-  const absl::Status json = json_->Write(out.str());
-  return text.ok() ? json : text;
+  absl::Status first = WriteTextReport(report);
+  for (const ReportFile& file : files_) {
+    std::ostringstream out;
+    file.write(report, {.source_root = options_.source_root}, out);
+    first.Update(file.output->Write(out.str()));
+  }
+  return first;
 }
 
 absl::Status ReportOutputs::WriteTextReport(const Report& report) {
@@ -60,14 +83,14 @@ absl::Status ReportOutputs::WriteTextReport(const Report& report) {
   std::ostringstream out;
   const bool color =
       UsesColor(options_.color, text_->IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
-  WriteText(report, {.color = color}, out);
+  WriteText(report, {.color = color, .source_root = options_.source_root}, out);
   const absl::Status status = text_->Write(out.str());
   return to_stderr ? absl::OkStatus() : status;
 }
 
 void ReportOutputs::Discard() {
   text_->Discard();
-  if (json_ != nullptr) json_->Discard();
+  for (const ReportFile& file : files_) file.output->Discard();
 }
 
 void Complain(std::string_view message) {

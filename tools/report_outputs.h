@@ -4,12 +4,15 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "reporters/options.h"
 #include "reporters/report.h"
+#include "reporters/reporter.h"
 #include "tools/output.h"
 
 namespace loopsan {
@@ -17,14 +20,16 @@ namespace loopsan {
 class ReportOutputs {
  public:
   // Opens what the options name. An error names the flag, the file and a remedy.
-  static absl::StatusOr<std::unique_ptr<ReportOutputs>> Open(const Options& options);
+  // `reporters` outlive the object.
+  static absl::StatusOr<std::unique_ptr<ReportOutputs>> Open(
+      const Options& options, std::span<const Reporter> reporters = Reporters());
 
   // Prints one line about a stall at once, where the options want that. From the
   // collector's thread.
   void PrintLive(const std::string& line) const;
 
-  // Writes all reports, also the second if the first cannot be written; returns
-  // the first error. Standard error that nobody reads is no error.
+  // Writes all reports, also the others if one cannot be written; returns the first
+  // error. Standard error that nobody reads is no error.
   absl::Status Write(const Report& report);
 
   // For a run that gives up: removes the files that Open() made.
@@ -33,11 +38,19 @@ class ReportOutputs {
  private:
   explicit ReportOutputs(const Options& options) : options_(options) {}
 
+  // A report that goes to a file of its own.
+  struct ReportFile {
+    std::string flag;
+    ReporterFunction write;
+    std::unique_ptr<Output> output;
+  };
+
+  absl::Status OpenFile(const std::string& flag, const std::string& path, ReporterFunction write);
   absl::Status WriteTextReport(const Report& report);
 
   const Options options_;
-  std::unique_ptr<Output> text_;  // never null
-  std::unique_ptr<Output> json_;  // null: no JSON
+  std::unique_ptr<Output> text_;   // never null
+  std::vector<ReportFile> files_;  // beside the text
 };
 
 // Prints "loopsan: MESSAGE" to standard error.

@@ -5,11 +5,15 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "reporters/baseline.h"
 #include "reporters/collector.h"
+#include "reporters/gate.h"
 #include "tools/command_check.h"
 #include "tools/command_line.h"
 #include "tools/exit_status.h"
@@ -35,12 +39,51 @@ int FailUsage(const absl::Status& status) {
   return kExitLoopsanFailed;
 }
 
+// What a report has to pass at the end of the run.
+class Gate {
+ public:
+  // Reads the baseline, before an hour's run is made for nothing.
+  static absl::StatusOr<Gate> Open(const Options& options) {
+    Gate gate;
+    gate.settings_ = {.fail_on = options.fail_on,
+                      .budgets = options.budgets,
+                      .baseline_file = options.baseline_path,
+                      .report_file = options.json_path == "-" ? "" : options.json_path};
+    if (options.baseline_path.empty()) return gate;
+    absl::StatusOr<Baseline> baseline = ReadBaselineFile(options.baseline_path);
+    if (!baseline.ok()) return baseline.status();
+    gate.baseline_ = *std::move(baseline);
+    return gate;
+  }
+
+  // Marks the findings that are known. Before the report is written.
+  void Compare(Report& report) {
+    if (baseline_) comparison_ = CompareWithBaseline(report, *baseline_);
+  }
+
+  // Says why a report fails, and, unless `quiet`, that it does not.
+  bool Fails(const Report& report, bool quiet) const {
+    if (!GateIsOn(settings_, baseline_.has_value())) return false;
+    const GateVerdict verdict =
+        JudgeGate(report, comparison_ ? &*comparison_ : nullptr, settings_);
+    if (verdict.failed() || !quiet) WriteAll(STDERR_FILENO, GateText(report, verdict));
+    return verdict.failed();
+  }
+
+ private:
+  GateSettings settings_;
+  std::optional<Baseline> baseline_;
+  std::optional<BaselineComparison> comparison_;
+};
+
 int RunCommand(const Options& options, const std::vector<std::string>& words) {
   const absl::StatusOr<CheckedCommand> command = CheckCommand(words);
   if (!command.ok()) return Fail(command.status());
   const absl::StatusOr<std::string> library =
       FindProbeLibrary(ProbeLibraryPlaces(ExecutableDirectory()));
   if (!library.ok()) return Fail(library.status());
+  absl::StatusOr<Gate> gate = Gate::Open(options);
+  if (!gate.ok()) return FailCommand(gate.status());
   absl::StatusOr<std::unique_ptr<ReportOutputs>> opened = ReportOutputs::Open(options);
   if (!opened.ok()) return Fail(opened.status());
   ReportOutputs& outputs = **opened;
@@ -66,11 +109,13 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   report.exit_code = end.exit_code;
   report.exit_signal = end.signal;
   report.duration_seconds = duration.count();
+  gate->Compare(report);
   const absl::Status written = outputs.Write(report);
   if (!written.ok()) Complain(std::string(written.message()));
 
   const RunVerdict verdict{.report_failed = !written.ok(),
-                           .loop_missing = options.require_loop && !collector.SawLoop()};
+                           .loop_missing = options.require_loop && !collector.SawLoop(),
+                           .gate_failed = gate->Fails(report, options.quiet)};
   const int exit_status = ExitStatusOf(end, verdict);
   if (exit_status == kExitNoLoop && verdict.loop_missing) {
     Complain(absl::StrCat("no event loop was seen in ", words[0],

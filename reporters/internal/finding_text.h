@@ -7,17 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "reporters/finding_facts.h"
 #include "reporters/report.h"
 
 namespace loopsan::text {
-
-// Nothing to fix by itself.
-inline bool IsNote(const Finding& finding) { return finding.level == "note"; }
-
-// Reported by a library in its own words: its time was not taken from a loop.
-inline bool IsOfALibrary(const Finding& finding) {
-  return finding.call.empty() && finding.cause.empty();
-}
 
 // In the baseline that was given: not to be fixed now.
 inline bool IsKnown(const Finding& finding) { return finding.baseline_state == "unchanged"; }
@@ -30,8 +23,5 @@ std::string VerdictText(const Report& report);
 
 // What could not be seen, as printable sentences.
 std::vector<std::string> LimitsText(const Report& report);
-
-// Where a person should look first, "src/a.cc:12 in Serve()"; empty if unknown.
-std::string MainPlaceText(const Finding& finding);
 
 }  // namespace loopsan::text

@@ -1,0 +1,78 @@
+// `loopsan report FILE`
+#include <cstdlib>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "reporters/json_reader.h"
+#include "reporters/reporter.h"
+#include "tools/command_flags.h"
+#include "tools/output.h"
+#include "tools/report_outputs.h"
+#include "tools/subcommand.h"
+
+namespace loopsan {
+namespace {
+
+constexpr char kFooter[] =
+    R"(Examples:
+  loopsan run --json=report.json -- ./tests
+  loopsan report report.json                           as it was printed at the end of the run
+  loopsan report report.json --format=json --output=copy.json
+  ssh ci cat report.json | loopsan report -            of standard input
+
+Exit status: 0, also if there are findings (see loopsan check); 125 if it cannot be read or written.)";
+
+std::string FormatNames(const char* separator) {
+  std::string names;
+  for (const Reporter& reporter : Reporters()) {
+    absl::StrAppend(&names, names.empty() ? "" : separator, std::string(reporter.name));
+  }
+  return names;
+}
+
+const Reporter* FindReporter(const std::string& name) {
+  for (const Reporter& reporter : Reporters()) {
+    if (reporter.name == name) return &reporter;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+int ShowReport(const std::vector<std::string>& arguments) {
+  std::string file;
+  std::string format = "text";
+  Options options;
+  options.output_path = "-";
+  CommandFlags flags("report", "FILE [FLAG...]",
+                     "Shows a JSON report that loopsan run --json has written.", kFooter);
+  flags.AddFile("FILE", file, "the JSON report; '-': standard input");
+  flags.AddValue("--format", format, FormatNames("|"), "how to show it (default text)");
+  flags.AddOption("output", options,
+                  "write it to FILE ('-': standard output, which is the default)");
+  flags.AddOption("source_root", options);
+  flags.AddOption("color", options);
+  int exit_status = 0;
+  if (!ParseOrExit(flags, "report", arguments, exit_status)) return exit_status;
+
+  const Reporter* const reporter = FindReporter(format);
+  if (reporter == nullptr) {
+    return FailCommand(absl::InvalidArgumentError(
+        absl::StrCat("unknown format '", format, "'; the formats are ", FormatNames(", "))));
+  }
+  const absl::StatusOr<Report> report = ReadJsonReportFile(file);
+  if (!report.ok()) return FailCommand(report.status());
+  const absl::StatusOr<std::unique_ptr<Output>> output = Output::Open(options.output_path);
+  if (!output.ok()) return FailCommand(output.status());
+  const bool color =
+      UsesColor(options.color, (*output)->IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
+  std::ostringstream text;
+  reporter->write(*report, {.color = color, .source_root = options.source_root}, text);
+  const absl::Status written = (*output)->Write(text.str());
+  return written.ok() ? 0 : FailCommand(written);
+}
+
+}  // namespace loopsan
