@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 
@@ -22,10 +23,14 @@ struct Options {
   bool require_loop = false;
   bool quiet = false;
   ColorMode color = ColorMode::kAuto;
+  std::vector<std::string> suppression_files;
+  std::vector<std::string> rule_packs;  // names
+  std::string write_suppressions_path;  // "" none, "-" standard output
   bool help = false;
 };
 
-enum class OptionKind { kDuration, kCalls, kFile, kSwitch, kColor };
+// Of the lists each setting adds to the one before; an empty value empties them.
+enum class OptionKind { kDuration, kCalls, kFile, kFileList, kNameList, kSwitch, kColor };
 
 struct OptionInfo {
   std::string_view name;  // as in LOOPSAN_OPTIONS: "require_loop"
@@ -33,6 +38,7 @@ struct OptionInfo {
   std::string_view default_text;
   std::string_view help;
 
+  bool IsList() const { return kind == OptionKind::kFileList || kind == OptionKind::kNameList; }
   std::string Flag() const;  // "--require-loop"
   std::string_view ValueSyntax()
       const;  // "DURATION", "floor|strict|off"; "true|false" for a switch

@@ -125,6 +125,15 @@ absl::Status ReadFlags(const std::vector<std::string>& flags, Options& options,
     if (option.kind == OptionKind::kSwitch) {
       app.add_flag_function(
           flag, [set](int64_t times) { set(times > 0 ? "true" : "false"); }, HelpText(option));
+    } else if (option.IsList()) {
+      app.add_option_function<std::vector<std::string>>(
+             flag,
+             [set](const std::vector<std::string>& values) {
+               for (const std::string& value : values) set(value);
+             },
+             HelpText(option))
+          ->type_name(std::string(option.ValueSyntax()))
+          ->allow_extra_args(false);
     } else {
       app.add_option_function<std::string>(flag, set, HelpText(option))
           ->type_name(std::string(option.ValueSyntax()))

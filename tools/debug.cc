@@ -26,6 +26,7 @@
 #include "reporters/collector.h"
 #include "reporters/options.h"
 #include "tools/report_outputs.h"
+#include "tools/suppression_files.h"
 
 namespace loopsan {
 namespace {
@@ -62,6 +63,7 @@ struct Session {
 Session* g_session = nullptr;
 pid_t g_started_as = 0;
 const Options* g_options = nullptr;
+const Suppressions* g_suppressions = nullptr;
 
 std::vector<std::string> ReadCommandLine() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
@@ -138,6 +140,7 @@ void WriteReport() {
   }
   report.threshold_seconds = g_options->threshold_seconds;
   report.command = ReadCommandLine();
+  ApplySuppressions(report, *g_suppressions, Today());
   absl::Status written;
   if (g_session != nullptr) {
     written = g_session->outputs->Write(report);
@@ -163,8 +166,14 @@ __attribute__((constructor(101))) void Begin() {
   auto options = std::make_unique<Options>();
   if (wish == Wish::kOn) {
     const char* const text = getenv("LOOPSAN_OPTIONS");
-    const absl::Status status = ParseOptions(text == nullptr ? "" : text, *options);
+    absl::Status status = ParseOptions(text == nullptr ? "" : text, *options);
+    absl::StatusOr<Suppressions> suppressions;
     if (status.ok()) {
+      suppressions = ReadSuppressions(*options, RulePackFolders());
+      status = suppressions.status();
+    }
+    if (status.ok()) {
+      g_suppressions = new Suppressions(*std::move(suppressions));
       if (options->help) {
         const std::ios_base::Init streams;
         PrintOptions(*options, std::cerr);

@@ -2,18 +2,26 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "reporters/reporter.h"
+#include "reporters/suppressions.h"
 
 namespace loopsan {
 namespace {
 
 absl::Status ForFlag(absl::string_view flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", status.message()));
+}
+
+bool HasSomethingToTell(const Report& report) {
+  return !report.findings.empty() || !report.unproven_findings.empty() ||
+         std::any_of(report.suppression_remarks.begin(), report.suppression_remarks.end(),
+                     [](const SuppressionRemark& remark) { return remark.level == "warning"; });
 }
 
 }  // namespace
@@ -36,6 +44,18 @@ absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(const Options
           "--json and --output both name ", options.json_path, "; give each a file of its own"));
     }
   }
+  if (!options.write_suppressions_path.empty()) {
+    absl::StatusOr<std::unique_ptr<Output>> proposed =
+        Output::Open(options.write_suppressions_path);
+    if (!proposed.ok()) return ForFlag("--write-suppressions", proposed.status());
+    outputs->proposed_suppressions_ = *std::move(proposed);
+    for (const Output* other : {outputs->text_.get(), outputs->json_.get()}) {
+      if (other == nullptr || !other->SameAs(*outputs->proposed_suppressions_)) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("--write-suppressions and a report both name ",
+                       options.write_suppressions_path, "; give each a file of its own"));
+    }
+  }
   return outputs;
 }
 
@@ -45,18 +65,23 @@ void ReportOutputs::PrintLive(const std::string& line) const {
 }
 
 absl::Status ReportOutputs::Write(const Report& report) {
-  const absl::Status text = WriteTextReport(report);
-  if (json_ == nullptr) return text;
-  std::ostringstream out;
-  WriteJson(report, {}, out);
-  const absl::Status json = json_->Write(out.str());
-  return text.ok() ? json : text;
+  absl::Status status = WriteTextReport(report);
+  if (json_ != nullptr) {
+    std::ostringstream out;
+    WriteJson(report, {}, out);
+    status.Update(json_->Write(out.str()));
+  }
+  if (proposed_suppressions_ != nullptr) {
+    std::ostringstream out;
+    WriteProposedSuppressions(report, Today(), out);
+    status.Update(proposed_suppressions_->Write(out.str()));
+  }
+  return status;
 }
 
 absl::Status ReportOutputs::WriteTextReport(const Report& report) {
   const bool to_stderr = options_.output_path.empty();
-  const bool has_findings = !report.findings.empty() || !report.unproven_findings.empty();
-  if (to_stderr && options_.quiet && !has_findings) return absl::OkStatus();
+  if (to_stderr && options_.quiet && !HasSomethingToTell(report)) return absl::OkStatus();
   std::ostringstream out;
   const bool color =
       UsesColor(options_.color, text_->IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
@@ -68,6 +93,7 @@ absl::Status ReportOutputs::WriteTextReport(const Report& report) {
 void ReportOutputs::Discard() {
   text_->Discard();
   if (json_ != nullptr) json_->Discard();
+  if (proposed_suppressions_ != nullptr) proposed_suppressions_->Discard();
 }
 
 void Complain(std::string_view message) {

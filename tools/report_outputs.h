@@ -38,6 +38,7 @@ class ReportOutputs {
   const Options options_;
   std::unique_ptr<Output> text_;  // never null
   std::unique_ptr<Output> json_;  // null: no JSON
+  std::unique_ptr<Output> proposed_suppressions_;  // null: none
 };
 
 // Prints "loopsan: MESSAGE" to standard error.

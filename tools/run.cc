@@ -19,6 +19,7 @@
 #include "tools/report_outputs.h"
 #include "tools/signals.h"
 #include "tools/subcommand.h"
+#include "tools/suppression_files.h"
 
 namespace loopsan {
 namespace {
@@ -41,6 +42,8 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   const absl::StatusOr<std::string> library =
       FindProbeLibrary(ProbeLibraryPlaces(ExecutableDirectory()));
   if (!library.ok()) return Fail(library.status());
+  const absl::StatusOr<Suppressions> suppressions = ReadSuppressions(options, RulePackFolders());
+  if (!suppressions.ok()) return Fail(suppressions.status());
   absl::StatusOr<std::unique_ptr<ReportOutputs>> opened = ReportOutputs::Open(options);
   if (!opened.ok()) return Fail(opened.status());
   ReportOutputs& outputs = **opened;
@@ -66,6 +69,7 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   report.exit_code = end.exit_code;
   report.exit_signal = end.signal;
   report.duration_seconds = duration.count();
+  ApplySuppressions(report, *suppressions, Today());
   const absl::Status written = outputs.Write(report);
   if (!written.ok()) Complain(std::string(written.message()));
 
@@ -94,6 +98,10 @@ int Run(const std::vector<std::string>& arguments) {
   }
   if (outcome == ParsedFlags::kHelpPrinted) return 0;
   if (options.help) PrintOptions(options, std::cerr);
+  if (WantsRulePackList(options)) {
+    PrintRulePacks(RulePackFolders(), std::cout);
+    return 0;
+  }
   if (split.command.empty()) {
     if (options.help) return 0;
     return FailUsage(absl::InvalidArgumentError("no command was given: loopsan run -- CMD ARG..."));
