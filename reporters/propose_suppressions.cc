@@ -17,9 +17,9 @@ namespace {
 constexpr auto kGoodFor = std::chrono::days(90);
 constexpr size_t kMaxPatternBytes = 200;
 
-// A pattern for a text that may hold anything: what is special or may not stand in a
-// file becomes '*'. "" if nothing of it could be kept.
-std::string PatternFor(std::string_view text) {
+// A pattern for the whole of a text that may hold anything: what is special or may not
+// stand in a file becomes '*'. "" if nothing of it could be kept.
+std::string PatternFor(std::string_view text, bool anchored = true) {
   std::string pattern;
   bool says_something = false;
   for (const char c : text.substr(0, kMaxPatternBytes)) {
@@ -33,7 +33,8 @@ std::string PatternFor(std::string_view text) {
     }
   }
   if (!says_something) return "";
-  return text.size() > kMaxPatternBytes ? Concat("^", pattern, "*") : Concat("^", pattern, "$");
+  const bool cut = text.size() > kMaxPatternBytes;
+  return anchored ? Concat("^", pattern, cut ? "*" : "$") : Concat(pattern, cut ? "*" : "");
 }
 
 // " function=^Reload$", or nothing.
@@ -74,7 +75,10 @@ std::string RuleFor(std::string_view rule) {
 }
 
 std::string EntryFor(const Finding& finding) {
-  std::string conditions = Concat(PlaceConditions(finding), Condition("call", finding.call));
+  std::string conditions = PlaceConditions(finding);
+  // Calls are whole names without anchors.
+  const std::string call = PatternFor(finding.call, /*anchored=*/false);
+  if (!call.empty()) AppendAll(conditions, " call=", call);
   if (conditions.empty()) conditions = Condition("process", BaseName(finding.executable));
   if (conditions.empty()) return "";
   return Concat(RuleFor(finding.rule), ":", std::string_view(conditions).substr(1));
@@ -86,15 +90,19 @@ void WriteProposedSuppressions(const Report& report, Date today, std::ostream& o
   const std::string until = FormatDate(std::chrono::sys_days(today) + kGoodFor);
   std::string text =
       "# Suppressions that loopsan proposes. Each entry needs a reason before it is accepted:\n"
-      "# write why this may block the loop instead of the TODO, and remove what is to be fixed.\n"
-      "# One entry may stand for several findings of one place.\n";
+      "# write why this may block the loop instead of the TODO, and remove what is to be fixed.\n";
   std::set<std::string> written;
   for (const std::vector<Finding>* findings : {&report.findings, &report.unproven_findings}) {
     for (const Finding& finding : *findings) {
       const std::string entry = EntryFor(finding);
-      if (entry.empty() || !written.insert(entry).second) continue;
-      AppendAll(text, "\n# ", Printable(finding.id), ": ", Printable(finding.message), "\n", entry,
-                " until=", until, "  # reason: TODO say why\n");
+      AppendAll(text, "\n# ", Printable(finding.id), ": ", Printable(finding.message), "\n");
+      if (entry.empty()) {
+        text += "# (nothing is known of its place that an entry could name)\n";
+      } else if (!written.insert(entry).second) {
+        text += "# (as above)\n";
+      } else {
+        AppendAll(text, entry, " until=", until, "  # reason: TODO say why\n");
+      }
     }
   }
   // Not operator<<: it obeys the stream's width and locale.

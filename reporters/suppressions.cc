@@ -7,8 +7,10 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "reporters/internal/suppression.h"
 #include "reporters/internal/text_paper.h"
@@ -344,14 +346,17 @@ absl::Status Suppressions::Add(std::string_view text, const std::string& file,
 }
 
 absl::Status Suppressions::AddFile(const std::string& path, SuppressionOrigin origin) {
-  errno = 0;
+  const auto cannot = [&path](std::string_view why) {
+    return absl::NotFoundError(
+        Concat("cannot read the suppressions ", Printable(path), ": ", why));
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return cannot("it is a folder; name a file");
   std::ifstream file(path, std::ios::binary);
+  if (!file.is_open()) return cannot(std::strerror(errno));
   std::string text(kMaxFileBytes + 1, '\0');
-  if (file.is_open()) file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad()) {
-    return absl::NotFoundError(Concat("cannot read the suppressions ", Printable(path), ": ",
-                                      errno == 0 ? "no such file" : std::strerror(errno)));
-  }
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return cannot("reading failed");
   text.resize(static_cast<size_t>(file.gcount()));
   return Add(text, path, origin);
 }

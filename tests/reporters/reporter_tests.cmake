@@ -38,6 +38,7 @@ add_executable(reporter_test
   ${PROJECT_SOURCE_DIR}/tests/reporters/json_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/perf_map_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/sample_report.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/suppressions_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/symbolizer_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/text_reporter_test.cc)
 target_compile_definitions(reporter_test PRIVATE

@@ -238,6 +238,34 @@ Report SampleReport() {
        .reason = "perf_event_paranoid is 3; sysctl kernel.perf_event_paranoid=2 allows it"},
   };
   report.warnings = {"/srv/lib\x1b[2J/a.so was replaced on disk:\nits frames have no names"};
+  report.suppressed = {
+      {.entry = "blocking-call:function=ConfigReload* max=50ms until=2027-01-31",
+       .reason = "read once at start",
+       .file = "/srv/my server/loop.supp",
+       .line = 4,
+       .findings = 3,
+       .count = 1234,
+       .total_seconds = 1.2,
+       .max_seconds = 0.04},
+      {.entry = "*:\"</script>\x1b[2J\"",
+       .reason = "\x1b]0;owned\x07 it's ]]> \xff \"fine\"",
+       .file = "a\nb.supp",
+       .line = 1,
+       .findings = 1,
+       .count = std::numeric_limits<int64_t>::max(),
+       .total_seconds = kInfinity,
+       .max_seconds = kNaN}};
+  report.suppression_remarks = {
+      {.level = "warning",
+       .message = "this suppression expired on 2026-01-31",
+       .entry = "stall:function=Compact until=2026-01-31",
+       .file = "/srv/my server/loop.supp",
+       .line = 5},
+      {.level = "note",
+       .message = "this suppression matched nothing in this run",
+       .entry = "stall:</script>\x1b[2J",
+       .file = "a\nb.supp",
+       .line = 2}};
   report.dropped = {.events = 1,
                     .snapshots = 2,
                     .sites = 1234567,
