@@ -163,10 +163,20 @@ class FindingTexts {
 double Positive(double seconds) { return std::isfinite(seconds) && seconds > 0 ? seconds : 0; }
 
 uint64_t AddUp(uint64_t a, uint64_t b) {
-  return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
+  return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max()
+                                                      : a + b;
 }
 
 std::string PlaceOf(const Suppression& entry) { return Concat(entry.file, ":", entry.line); }
+
+bool IsExpired(const Suppression& entry, Date today) {
+  return entry.until.has_value() && *entry.until < today;
+}
+
+bool IsTooLong(const Finding& finding, const Suppression& entry) {
+  // The negation holds for NaN too.
+  return entry.max_seconds.has_value() && !(finding.max_seconds <= *entry.max_seconds);
+}
 
 // What became of one entry.
 struct Use {
@@ -192,7 +202,7 @@ class Application {
       if ((suppressed && use.matched) || !texts.Match(entry)) continue;
       use.matched = true;
       if (suppressed) continue;
-      if (IsExpired(entry)) {
+      if (IsExpired(entry, today_)) {
         ++use.matched_in_vain;
         AppendAll(notes, notes.empty() ? "" : "; ", "its suppression ", PlaceOf(entry),
                   " has expired");
@@ -222,15 +232,16 @@ class Application {
         told.file = entry.file;
         told.line = entry.line;
       }
-      if (IsExpired(entry)) {
+      if (IsExpired(entry, today_)) {
         std::string message = Concat("this suppression expired on ", FormatDate(*entry.until));
         if (use.matched_in_vain > 0) {
           AppendAll(message, ", so ",
                     Count(use.matched_in_vain, "finding counts", "findings count"), " again");
         }
-        Remark(entry, "warning",
-               Concat(message, "; look whether it is still right, then change the date or remove it"),
-               report);
+        Remark(
+            entry, "warning",
+            Concat(message, "; look whether it is still right, then change the date or remove it"),
+            report);
       } else if (!use.matched && entry.origin == SuppressionOrigin::kUser) {
         Remark(entry, "note",
                "this suppression matched nothing in this run; remove it if that stays so", report);
@@ -239,15 +250,6 @@ class Application {
   }
 
  private:
-  bool IsExpired(const Suppression& entry) const {
-    return entry.until.has_value() && *entry.until < today_;
-  }
-
-  static bool IsTooLong(const Finding& finding, const Suppression& entry) {
-    // The negation holds for NaN too.
-    return entry.max_seconds.has_value() && !(finding.max_seconds <= *entry.max_seconds);
-  }
-
   static void Add(const Finding& finding, SuppressedFindings& sum) {
     ++sum.findings;
     sum.count = AddUp(sum.count, finding.count);
@@ -270,6 +272,14 @@ class Application {
 };
 
 }  // namespace
+
+bool Suppresses(const Suppressions& suppressions, const Finding& finding, Date today) {
+  const FindingTexts texts(finding);
+  return std::any_of(
+      suppressions.entries().begin(), suppressions.entries().end(), [&](const Suppression& entry) {
+        return !IsExpired(entry, today) && !IsTooLong(finding, entry) && texts.Match(entry);
+      });
+}
 
 void ApplySuppressions(Report& report, const Suppressions& suppressions, Date today) {
   if (suppressions.entries().empty()) return;

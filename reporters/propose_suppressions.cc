@@ -23,8 +23,8 @@ std::string PatternFor(std::string_view text, bool anchored = true) {
   std::string pattern;
   bool says_something = false;
   for (const char c : text.substr(0, kMaxPatternBytes)) {
-    const bool plain = c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '*' && c != '^' &&
-                       c != '$';
+    const bool plain =
+        c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '*' && c != '^' && c != '$';
     if (plain) {
       pattern += c;
       says_something = true;

@@ -134,7 +134,7 @@ struct Report {
   std::vector<Finding> findings;           // ranked: most time taken from a loop first
   std::vector<Finding> unproven_findings;  // on threads that may not be event loops
   std::vector<Capability> capabilities;
-  std::vector<std::string> warnings;  // what was not possible, in sentences
+  std::vector<std::string> warnings;           // what was not possible, in sentences
   std::vector<SuppressedFindings> suppressed;  // those entries that were used, in their order
   std::vector<SuppressionRemark> suppression_remarks;
   Dropped dropped;

@@ -267,9 +267,7 @@ std::string ReadLine(std::string_view line, Suppression& entry) {
 
 }  // namespace
 
-Date Today() {
-  return std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-}
+Date Today() { return std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()); }
 
 bool ParseDate(std::string_view text, Date& date) {
   if (text.size() != 10 || text[4] != '-' || text[7] != '-') return false;
@@ -347,8 +345,7 @@ absl::Status Suppressions::Add(std::string_view text, const std::string& file,
 
 absl::Status Suppressions::AddFile(const std::string& path, SuppressionOrigin origin) {
   const auto cannot = [&path](std::string_view why) {
-    return absl::NotFoundError(
-        Concat("cannot read the suppressions ", Printable(path), ": ", why));
+    return absl::NotFoundError(Concat("cannot read the suppressions ", Printable(path), ": ", why));
   };
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return cannot("it is a folder; name a file");

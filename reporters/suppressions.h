@@ -1,7 +1,8 @@
 // Suppressions: files that say which findings are meant, and why.
 //
 //   # loop.supp
-//   blocking-call:function=ConfigReload call=read max=50ms until=2027-01-31  # reason: once at start
+//   blocking-call:function=ConfigReload call=read max=50ms until=2027-01-31  # reason: once at
+//   start
 //
 // docs/suppressions.md describes the format. Each entry must give its reason; it
 // may end on a day and be limited to findings of a length. What is suppressed stays
@@ -11,7 +12,6 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -53,7 +53,8 @@ class Suppressions {
                    SuppressionOrigin origin = SuppressionOrigin::kUser);
 
   // Add() for a file, of at most 1 MiB. Errors name it.
-  absl::Status AddFile(const std::string& path, SuppressionOrigin origin = SuppressionOrigin::kUser);
+  absl::Status AddFile(const std::string& path,
+                       SuppressionOrigin origin = SuppressionOrigin::kUser);
 
   const std::vector<Suppression>& entries() const { return entries_; }
 
@@ -67,6 +68,9 @@ class Suppressions {
 // were it not expired or limited stays, and says so in its note. Findings keep
 // their ids.
 void ApplySuppressions(Report& report, const Suppressions& suppressions, Date today);
+
+// Whether ApplySuppressions() would suppress the finding, as it is known so far.
+bool Suppresses(const Suppressions& suppressions, const Finding& finding, Date today);
 
 // Entries for all findings of the report, good for 90 days, as a file that can be
 // used once a person has put a reason for each "TODO".

@@ -132,7 +132,8 @@ void WriteVerdict(const Report& report, const Totals& totals, Paper& paper) {
   } else {
     std::string more;
     if (totals.notes > 0) AppendAll(more, ", ", Count(totals.notes, "note"));
-    if (totals.suppressed > 0) AppendAll(more, ", ", Count(totals.suppressed, "suppressed", "suppressed"));
+    if (totals.suppressed > 0)
+      AppendAll(more, ", ", Count(totals.suppressed, "suppressed", "suppressed"));
     const std::string blocked =
         totals.blocked > 0 ? Concat(totals.loops > 1 ? ": the event loops were blocked for "
                                                      : ": the event loop was blocked for ",
@@ -312,8 +313,8 @@ void WriteSuppressions(const Report& report, Paper& paper) {
   if (!report.suppressed.empty() || !report.suppression_remarks.empty()) paper.Add("\n");
   for (const SuppressedFindings& entry : report.suppressed) {
     paper.Add("suppressed: ", Count(entry.findings, "finding"), ", ",
-              FormatSeconds(entry.total_seconds), ": ", Printable(entry.reason), " (",
-              place(entry), ")\n");
+              FormatSeconds(entry.total_seconds), ": ", Printable(entry.reason), " (", place(entry),
+              ")\n");
   }
   for (const SuppressionRemark& remark : report.suppression_remarks) {
     const Style style = remark.level == "warning" ? Style::kWarning : Style::kPlain;

@@ -132,8 +132,11 @@ int Collect(const std::vector<std::string>& arguments) {
   absl::StatusOr<std::unique_ptr<ReportOutputs>> opened = ReportOutputs::Open(options);
   if (!opened.ok()) return Fail(opened.status());
   ReportOutputs& outputs = **opened;
-  absl::StatusOr<std::unique_ptr<Collector>> created = Collector::Create(
-      {options, [&outputs](const std::string& line) { outputs.PrintLive(line); }});
+  absl::StatusOr<std::unique_ptr<Collector>> created =
+      Collector::Create({options, [&outputs](const std::string& line) { outputs.PrintLive(line); },
+                         [&suppressions](const Finding& finding) {
+                           return Suppresses(*suppressions, finding, Today());
+                         }});
   if (!created.ok()) return Fail(created.status());
   Collector& collector = **created;
   if (absl::Status status = ShowArena(collector.SessionVariable()); !status.ok()) {

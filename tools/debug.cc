@@ -82,10 +82,9 @@ segment::ArenaHeader* BeginSession() {
   session->pid = getpid();
   session->started = Clock::now();
   session->outputs = *std::move(outputs);
-  auto collector =
-      Collector::Create({*g_options, [to = session->outputs.get()](const std::string& line) {
-                           to->PrintLive(line);
-                         }});
+  auto collector = Collector::Create(
+      {*g_options, [to = session->outputs.get()](const std::string& line) { to->PrintLive(line); },
+       [](const Finding& finding) { return Suppresses(*g_suppressions, finding, Today()); }});
   if (!collector.ok()) {
     Complain(std::string(collector.status().message()));
     return nullptr;

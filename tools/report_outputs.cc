@@ -51,9 +51,9 @@ absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(const Options
     outputs->proposed_suppressions_ = *std::move(proposed);
     for (const Output* other : {outputs->text_.get(), outputs->json_.get()}) {
       if (other == nullptr || !other->SameAs(*outputs->proposed_suppressions_)) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat("--write-suppressions and a report both name ",
-                       options.write_suppressions_path, "; give each a file of its own"));
+      return absl::InvalidArgumentError(absl::StrCat("--write-suppressions and a report both name ",
+                                                     options.write_suppressions_path,
+                                                     "; give each a file of its own"));
     }
   }
   return outputs;

@@ -36,8 +36,8 @@ class ReportOutputs {
   absl::Status WriteTextReport(const Report& report);
 
   const Options options_;
-  std::unique_ptr<Output> text_;  // never null
-  std::unique_ptr<Output> json_;  // null: no JSON
+  std::unique_ptr<Output> text_;                   // never null
+  std::unique_ptr<Output> json_;                   // null: no JSON
   std::unique_ptr<Output> proposed_suppressions_;  // null: none
 };
 

@@ -49,8 +49,11 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   ReportOutputs& outputs = **opened;
 
   const SignalTakeover signals;
-  absl::StatusOr<std::unique_ptr<Collector>> created = Collector::Create(
-      {options, [&outputs](const std::string& line) { outputs.PrintLive(line); }});
+  absl::StatusOr<std::unique_ptr<Collector>> created =
+      Collector::Create({options, [&outputs](const std::string& line) { outputs.PrintLive(line); },
+                         [&suppressions](const Finding& finding) {
+                           return Suppresses(*suppressions, finding, Today());
+                         }});
   if (!created.ok()) return Fail(created.status());
   Collector& collector = **created;
 

@@ -91,9 +91,9 @@ absl::StatusOr<Suppressions> ReadSuppressions(const Options& options,
   for (const std::string& path : options.suppression_files) {
     note("--suppressions", suppressions.AddFile(path, SuppressionOrigin::kUser));
   }
-  const std::map<std::string, std::string> packs =
-      options.rule_packs.empty() ? std::map<std::string, std::string>()
-                                 : FindRulePacks(pack_folders);
+  const std::map<std::string, std::string> packs = options.rule_packs.empty()
+                                                       ? std::map<std::string, std::string>()
+                                                       : FindRulePacks(pack_folders);
   for (const std::string& name : options.rule_packs) {
     const auto pack = packs.find(name);
     note("--rule-pack", pack == packs.end()

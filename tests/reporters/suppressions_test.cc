@@ -138,8 +138,9 @@ TEST(SuppressionFile, MayHaveAnyCharacterInAPattern) {
 TEST(SuppressionFile, NeedsAReason) {
   EXPECT_EQ(Error("stall:Reload"),
             "loop.supp:1: there is no reason; end the line with '# reason: WHY'");
-  EXPECT_EQ(Error("stall:Reload # it is fine"),
-            "loop.supp:1: the comment 'it is fine' is no reason; end the line with '# reason: WHY'");
+  EXPECT_EQ(
+      Error("stall:Reload # it is fine"),
+      "loop.supp:1: the comment 'it is fine' is no reason; end the line with '# reason: WHY'");
   EXPECT_EQ(Error("stall:Reload # reason:  "),
             "loop.supp:1: the reason is empty; end the line with '# reason: WHY'");
 }
@@ -157,8 +158,9 @@ TEST(SuppressionFile, NamesWhatIsWrongWithAnEntry) {
       {":Reload", "'' is no rule"},
       {"stall:", "the rule 'stall' has no pattern"},
       {"stall: # reason: x", "the rule 'stall' has no pattern"},
-      {"stall:fun=x", "unknown key 'fun'; the keys are function, source, module, stack, call, "
-                      "detail, process, max, until"},
+      {"stall:fun=x",
+       "unknown key 'fun'; the keys are function, source, module, stack, call, "
+       "detail, process, max, until"},
       {"stall:a b", "'b' has no key; the keys are function"},
       {"stall:function=a function=b", "'function' is given twice"},
       {"stall:function=", "function: the pattern '' matches everything"},
@@ -166,7 +168,8 @@ TEST(SuppressionFile, NamesWhatIsWrongWithAnEntry) {
       {"stall:\"a b", "pattern: the quote is never closed"},
       {"stall:function='a'b", "function: text follows the closing quote"},
       {"stall:max=1s # reason: x", "nothing says which findings are meant"},
-      {"stall:a until=tomorrow", "until: bad value 'tomorrow'; expected the last day as YYYY-MM-DD"},
+      {"stall:a until=tomorrow",
+       "until: bad value 'tomorrow'; expected the last day as YYYY-MM-DD"},
       {"stall:a until=2027-02-29", "until: bad value '2027-02-29'"},
       {"stall:a max=long", "max: bad value 'long'; expected a duration such as 100ms"},
       {"call-stack-contains:*", "call-stack-contains: the pattern '*' matches everything"},
@@ -199,7 +202,8 @@ TEST(SuppressionFile, IsToldWithoutControlCharacters) {
   EXPECT_EQ(Error("\x1b[2J:a"),
             "loop.supp:1: '\\x1b[2J' is no rule; rules are as in a report ('blocking-call', "
             "'stall', 'long-turn', ...), '*' is any");
-  EXPECT_THAT(Error("stall:a until=" + std::string(3000, 'x')), Not(HasSubstr(std::string(99, 'x'))));
+  EXPECT_THAT(Error("stall:a until=" + std::string(3000, 'x')),
+              Not(HasSubstr(std::string(99, 'x'))));
 }
 
 TEST(SuppressionFile, IsReadFromDisk) {
@@ -259,7 +263,8 @@ Finding ReadInReload() {
                    Frame("app::ReadAll(int)", "/srv/src/io.cc", "/srv/bin/server", true),
                    Frame("void app::Reload<int>(int)", "/srv/src/config.cc"),
                    Frame("app::OnSignal(int)", "/srv/src/signals.cc"),
-                   Frame("uv_run", "", "/usr/lib/libuv.so.1"), Frame("main", "/srv/src/main.cc")};
+                   Frame("uv_run", "", "/usr/lib/libuv.so.1"),
+                   Frame("main", "/srv/src/main.cc")};
   return finding;
 }
 
@@ -387,7 +392,8 @@ TEST(Suppression, TakesTheAwaitingCoroutineForThePlaceIfThereIsNoOther) {
 TEST(Suppression, DoesNotMatchWhatIsUnknown) {
   Finding finding;
   finding.rule = "stall";
-  for (const std::string key : {"function", "source", "module", "stack", "call", "detail", "process"}) {
+  for (const std::string key :
+       {"function", "source", "module", "stack", "call", "detail", "process"}) {
     EXPECT_FALSE(Suppresses("*:" + key + "=a", finding)) << key;
   }
 }
@@ -426,9 +432,8 @@ TEST(Suppression, TellsWhatItHid) {
 
 TEST(Suppression, IsCountedWhereItIsTheFirstThatMatches) {
   Report report = ReportOf(ReadInReload());
-  ApplySuppressions(report,
-                    Parsed("*:function=Reload # reason: first\n*:call=read # reason: second\n"),
-                    kToday);
+  ApplySuppressions(
+      report, Parsed("*:function=Reload # reason: first\n*:call=read # reason: second\n"), kToday);
   ASSERT_THAT(report.suppressed, SizeIs(1));
   EXPECT_EQ(report.suppressed[0].reason, "first");
   EXPECT_THAT(report.suppression_remarks, IsEmpty()) << "the second would have been of use";
@@ -495,8 +500,8 @@ TEST(Suppression, DoesNotHideWhatIsLongerThanItsMaximum) {
             "50.0 ms");
   EXPECT_THAT(report.suppression_remarks, IsEmpty());
   Finding endless = ReadInReload();
-  for (const double seconds : {std::numeric_limits<double>::quiet_NaN(),
-                               std::numeric_limits<double>::infinity()}) {
+  for (const double seconds :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     endless.max_seconds = seconds;
     EXPECT_FALSE(Suppresses("*:call=read max=1000s", endless));
   }
