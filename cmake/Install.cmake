@@ -6,6 +6,10 @@ include(CMakePackageConfigHelpers)
 install(TARGETS loopsan_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS loopsan_probe LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
+# The rule packs, where the command looks for them.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/tools/suppressions
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/loopsan FILES_MATCHING PATTERN "*.supp")
+
 # The runtime with its headers, and what loopsan::debug is made of.
 install(TARGETS loopsan_runtime EXPORT loopsanTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT loopsanTargets NAMESPACE loopsan::

@@ -144,6 +144,7 @@ class SessionCollector : public Collector {
     actions.on_live_stall = [this](const std::string& line) {
       if (settings_.on_live_stall) settings_.on_live_stall(line);
     };
+    actions.is_suppressed = settings_.is_suppressed;
     actions.release_slot = [this](uint32_t slot) { watcher_->Release(slot); };
     symbolizer_ = Symbolizer::Create();
     const auto interpret = [this](const ProcessFound& process) {

@@ -28,6 +28,8 @@ class Collector {
     // Called for each new stall while the program runs, with one line of text
     // without a newline. From the collector's own thread.
     std::function<void(const std::string& line)> on_live_stall;
+    // True for what shall not be told so, also from that thread. May be empty.
+    std::function<bool(const Finding&)> is_suppressed = nullptr;
   };
 
   static absl::StatusOr<std::unique_ptr<Collector>> Create(Settings settings);

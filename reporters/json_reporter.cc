@@ -18,6 +18,8 @@ Json ToJson(const Capability& capability);
 Json ToJson(const TimelineInterval& interval);
 Json ToJson(const TimelineSpan& span);
 Json ToJson(const LoopTimeline& loop);
+Json ToJson(const SuppressedFindings& suppressed);
+Json ToJson(const SuppressionRemark& remark);
 
 template <typename T>
 Json ToJson(const std::vector<T>& items) {
@@ -116,6 +118,26 @@ Json ToJson(const Capability& capability) {
   };
 }
 
+Json ToJson(const SuppressedFindings& suppressed) {
+  return {
+      {"entry", suppressed.entry},
+      {"reason", suppressed.reason},
+      {"file", suppressed.file},
+      {"line", suppressed.line},
+      {"findings", suppressed.findings},
+      {"count", suppressed.count},
+      {"total_seconds", Seconds(suppressed.total_seconds)},
+      {"max_seconds", Seconds(suppressed.max_seconds)},
+  };
+}
+
+Json ToJson(const SuppressionRemark& remark) {
+  return {
+      {"level", remark.level}, {"message", remark.message}, {"entry", remark.entry},
+      {"file", remark.file},   {"line", remark.line},
+  };
+}
+
 Json ToJson(const Dropped& dropped) {
   return {
       {"events", dropped.events},
@@ -181,6 +203,8 @@ Json ToJson(const Report& report) {
       {"unproven_findings", ToJson(report.unproven_findings)},
       {"capabilities", ToJson(report.capabilities)},
       {"warnings", report.warnings},
+      {"suppressed", ToJson(report.suppressed)},
+      {"suppression_remarks", ToJson(report.suppression_remarks)},
       {"dropped", ToJson(report.dropped)},
       {"timeline", ToJson(report.timeline)},
   };

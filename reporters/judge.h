@@ -37,6 +37,9 @@ class Judge {
     std::function<void(const std::string&)> on_live_stall;
     // Nothing refers to this slot any more.
     std::function<void(uint32_t slot)> release_slot;
+    // True for a finding that is meant, which nobody need be told of while it goes
+    // on. May be empty.
+    std::function<bool(const Finding&)> is_suppressed;
   };
 
   // `ticks` converts the probe's times; it must outlive the judge.

@@ -179,7 +179,7 @@ void Judge::Private::LiveStep(Process& process, Loop& loop, const SampleTaken& t
   }
   TellStep(process, sample.context, sample.stack, finding);
   finding.stack = SymbolizeStack(process, sample.stack);
-  actions_.on_live_stall(LiveStallLine(finding, shown));
+  TellLiveStall(finding, shown);
 }
 
 // Calls need no placement; the frames up to the one that resumed the coroutine
@@ -350,7 +350,9 @@ void Judge::Private::HandleFinding(Process& process, const EventSeen& seen) {
           {member.what, member.where, SymbolizeStack(process, StackOf(member.return_addresses))});
     }
     // The program may hang from now on, and its report be long in coming.
-    if (entry.finding.level == "error") actions_.on_live_stall(LiveFindingLine(entry.finding));
+    const bool is_news = entry.finding.level == "error" &&
+                         !(actions_.is_suppressed && actions_.is_suppressed(entry.finding));
+    if (is_news) actions_.on_live_stall(LiveFindingLine(entry.finding));
   }
   const double seconds = text.seconds > 0 && text.seconds < 1e9 ? text.seconds : 0;
   ++entry.finding.count;

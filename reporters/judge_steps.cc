@@ -207,7 +207,13 @@ void Judge::Private::Live(Process& process, Loop& loop, const SampleTaken& taken
                                        : StackKey(process, sample.stack, 0, end));
   if (!IsToldNow(key, taken.at)) return;
   finding.stack = SymbolizeStack(process, sample.stack);
-  actions_.on_live_stall(LiveStallLine(finding, shown));
+  TellLiveStall(finding, shown);
+}
+
+void Judge::Private::TellLiveStall(Finding& finding, double so_far_seconds) const {
+  finding.max_seconds = so_far_seconds;
+  if (actions_.is_suppressed && actions_.is_suppressed(finding)) return;
+  actions_.on_live_stall(LiveStallLine(finding, so_far_seconds));
 }
 
 judging::Cause Judge::Private::StallCause(const std::vector<Sample>& samples, uint64_t end,

@@ -52,6 +52,18 @@ absl::Status Parse(std::string_view text, std::string& value) {
   return absl::OkStatus();
 }
 
+absl::Status Parse(std::string_view text, std::vector<std::string>& values) {
+  if (text.empty()) values.clear();
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    std::string value;
+    if (absl::Status status = Parse(part, value); !status.ok()) return status;
+    if (!value.empty()) values.push_back(std::move(value));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Parse(std::string_view text, bool& value) {
   if (text == "1" || text == "true" || text == "yes" || text == "on") {
     value = true;
@@ -99,6 +111,7 @@ std::string Print(double seconds) {
   return absl::StrCat(seconds * 1e6, "us");
 }
 std::string Print(const std::string& path) { return path; }
+std::string Print(const std::vector<std::string>& values) { return absl::StrJoin(values, ","); }
 std::string Print(bool on) { return on ? "true" : "false"; }
 std::string Print(CallsMode mode) {
   switch (mode) {
@@ -209,6 +222,10 @@ std::string_view OptionInfo::ValueSyntax() const {
       return "FILE";
     case OptionKind::kDirectory:
       return "DIR";
+    case OptionKind::kFileList:
+      return "FILE,...";
+    case OptionKind::kNameList:
+      return "NAME,...";
     case OptionKind::kSwitch:
       return "true|false";
     case OptionKind::kColor:

@@ -45,13 +45,19 @@ struct Options {
   Budgets budgets;
   bool quiet = false;
   ColorMode color = ColorMode::kAuto;
+  std::vector<std::string> suppression_files;
+  std::vector<std::string> rule_packs;  // names
+  std::string write_suppressions_path;  // "" none, "-" standard output
   bool help = false;
 };
 
+// Of the lists each setting adds to the one before; an empty value empties them.
 enum class OptionKind {
   kDuration,
   kCalls,
   kFile,
+  kFileList,
+  kNameList,
   kDirectory,
   kSwitch,
   kColor,
@@ -65,6 +71,7 @@ struct OptionInfo {
   std::string_view default_text;
   std::string help;
 
+  bool IsList() const { return kind == OptionKind::kFileList || kind == OptionKind::kNameList; }
   std::string Flag() const;  // "--require-loop"
   std::string_view ValueSyntax()
       const;  // "DURATION", "floor|strict|off"; "true|false" for a switch

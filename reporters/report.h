@@ -139,6 +139,27 @@ struct Timeline {
   uint64_t dropped_loops = 0;  // measures and spans of loops that found no room
 };
 
+// The findings that one entry of a suppression file has taken out of the report.
+struct SuppressedFindings {
+  std::string entry;   // as written, without the reason
+  std::string reason;  // why they are meant
+  std::string file;    // where the entry stands
+  int line = 0;
+  uint64_t findings = 0;
+  uint64_t count = 0;  // how often they were seen
+  double total_seconds = 0;
+  double max_seconds = 0;
+};
+
+// What is wrong with an entry of a suppression file.
+struct SuppressionRemark {
+  std::string level;    // "warning": it is expired; "note": it matched nothing
+  std::string message;  // one sentence
+  std::string entry;
+  std::string file;
+  int line = 0;
+};
+
 struct Report {
   std::vector<std::string> command;
   int exit_code = 0;
@@ -149,7 +170,9 @@ struct Report {
   std::vector<Finding> findings;           // ranked: most time taken from a loop first
   std::vector<Finding> unproven_findings;  // on threads that may not be event loops
   std::vector<Capability> capabilities;
-  std::vector<std::string> warnings;  // what was not possible, in sentences
+  std::vector<std::string> warnings;           // what was not possible, in sentences
+  std::vector<SuppressedFindings> suppressed;  // those entries that were used, in their order
+  std::vector<SuppressionRemark> suppression_remarks;
   Dropped dropped;
   Timeline timeline;
   uint64_t processes_started = 0;  // with the probe loaded, with or without a loop

@@ -38,6 +38,7 @@ struct Totals {
   size_t findings = 0;
   size_t notes = 0;
   size_t in_progress = 0;
+  uint64_t suppressed = 0;
   double blocked = 0;
 };
 
@@ -59,6 +60,9 @@ Totals AddUp(const Report& report) {
     if (IsNote(finding)) continue;
     totals.blocked += TotalBlocked(finding);
     totals.in_progress += finding.in_progress;
+  }
+  for (const SuppressedFindings& suppressed : report.suppressed) {
+    totals.suppressed += suppressed.findings;
   }
   return totals;
 }
@@ -103,12 +107,17 @@ void WriteVerdict(const Report& report, const Totals& totals, Paper& paper) {
   } else if (totals.findings == 0) {
     std::string notes;
     if (totals.notes > 0) notes = Concat(" (", Count(totals.notes, "note"), " below)");
+    if (totals.suppressed > 0) {
+      AppendAll(notes, " (", Count(totals.suppressed, "finding"), " suppressed)");
+    }
     paper.Add(
         paper.Styled(Style::kGood, Concat("loopsan: no blocking found in ", LoopsText(totals))),
         notes, "\n");
   } else {
     std::string more;
     if (totals.notes > 0) AppendAll(more, ", ", Count(totals.notes, "note"));
+    if (totals.suppressed > 0)
+      AppendAll(more, ", ", Count(totals.suppressed, "suppressed", "suppressed"));
     const std::string blocked =
         totals.blocked > 0 ? Concat(totals.loops > 1 ? ": the event loops were blocked for "
                                                      : ": the event loop was blocked for ",
@@ -280,6 +289,24 @@ void WriteLimits(const Report& report, Paper& paper) {
   for (const std::string& limit : limits) paper.Add("  - ", limit, "\n");
 }
 
+// Suppressed is not forgotten: what for, and whether the entries are still right.
+void WriteSuppressions(const Report& report, Paper& paper) {
+  const auto place = [](const auto& entry) {
+    return Concat(Printable(entry.file), ":", entry.line);
+  };
+  if (!report.suppressed.empty() || !report.suppression_remarks.empty()) paper.Add("\n");
+  for (const SuppressedFindings& entry : report.suppressed) {
+    paper.Add("suppressed: ", Count(entry.findings, "finding"), ", ",
+              FormatSeconds(entry.total_seconds), ": ", Printable(entry.reason), " (", place(entry),
+              ")\n");
+  }
+  for (const SuppressionRemark& remark : report.suppression_remarks) {
+    const Style style = remark.level == "warning" ? Style::kWarning : Style::kPlain;
+    paper.Add(paper.Styled(style, Concat(Printable(remark.level), ":")), " ", place(remark), ": ",
+              Printable(remark.message), ": ", Printable(remark.entry), "\n");
+  }
+}
+
 // IDEs and CI systems know this line from the sanitizers.
 void WriteSummary(const Report& report, Paper& paper) {
   const auto worst = std::find_if_not(report.findings.begin(), report.findings.end(), IsNote);
@@ -311,6 +338,7 @@ void WriteText(const Report& report, const ReporterOptions& options, std::ostrea
   for (const Finding& finding : report.findings) WriteFinding(finding, kMaxStackLines, paper);
   WriteUnproven(report, paper);
   WriteLimits(report, paper);
+  WriteSuppressions(report, paper);
   WriteSummary(report, paper);
   // Not operator<<: it obeys the stream's width and locale.
   out.write(paper.text().data(), static_cast<std::streamsize>(paper.text().size()));

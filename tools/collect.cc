@@ -27,6 +27,7 @@
 #include "tools/launcher.h"
 #include "tools/report_outputs.h"
 #include "tools/subcommand.h"
+#include "tools/suppression_files.h"
 
 namespace loopsan {
 namespace {
@@ -133,11 +134,16 @@ int Collect(const std::vector<std::string>& arguments) {
   const auto started = std::chrono::steady_clock::now();
   const int pidfd = OpenPidfd(pid);  // negative: it has already gone
   const std::vector<std::string> command = ReadCommandLine(pid);
+  const absl::StatusOr<Suppressions> suppressions = ReadSuppressions(options, RulePackFolders());
+  if (!suppressions.ok()) return Fail(suppressions.status());
   absl::StatusOr<std::unique_ptr<ReportOutputs>> opened = ReportOutputs::Open(options);
   if (!opened.ok()) return Fail(opened.status());
   ReportOutputs& outputs = **opened;
-  absl::StatusOr<std::unique_ptr<Collector>> created = Collector::Create(
-      {options, [&outputs](const std::string& line) { outputs.PrintLive(line); }});
+  absl::StatusOr<std::unique_ptr<Collector>> created =
+      Collector::Create({options, [&outputs](const std::string& line) { outputs.PrintLive(line); },
+                         [&suppressions](const Finding& finding) {
+                           return Suppresses(*suppressions, finding, Today());
+                         }});
   if (!created.ok()) return Fail(created.status());
   Collector& collector = **created;
   if (absl::Status status = ShowArena(collector.SessionVariable()); !status.ok()) {
@@ -150,6 +156,7 @@ int Collect(const std::vector<std::string>& arguments) {
   report.command = command;
   report.duration_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  ApplySuppressions(report, *suppressions, Today());
   const absl::Status written = outputs.Write(report);
   return written.ok() ? 0 : Fail(written);
 }

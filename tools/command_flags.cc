@@ -84,7 +84,7 @@ void CommandFlags::AddOption(const OptionInfo& option, Options& options, const s
         flag, [set](int64_t times) { set(times > 0 ? "true" : "false"); }, text);
     return;
   }
-  const bool repeats = option.kind == OptionKind::kBudget;
+  const bool repeats = option.IsList() || option.kind == OptionKind::kBudget;
   const auto set_all = [set](const std::vector<std::string>& values) {
     for (const std::string& value : values) set(value);
   };

@@ -26,6 +26,7 @@
 #include "reporters/collector.h"
 #include "reporters/options.h"
 #include "tools/report_outputs.h"
+#include "tools/suppression_files.h"
 
 namespace loopsan {
 namespace {
@@ -62,6 +63,7 @@ struct Session {
 Session* g_session = nullptr;
 pid_t g_started_as = 0;
 const Options* g_options = nullptr;
+const Suppressions* g_suppressions = nullptr;
 
 std::vector<std::string> ReadCommandLine() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
@@ -80,10 +82,9 @@ segment::ArenaHeader* BeginSession() {
   session->pid = getpid();
   session->started = Clock::now();
   session->outputs = *std::move(outputs);
-  auto collector =
-      Collector::Create({*g_options, [to = session->outputs.get()](const std::string& line) {
-                           to->PrintLive(line);
-                         }});
+  auto collector = Collector::Create(
+      {*g_options, [to = session->outputs.get()](const std::string& line) { to->PrintLive(line); },
+       [](const Finding& finding) { return Suppresses(*g_suppressions, finding, Today()); }});
   if (!collector.ok()) {
     Complain(std::string(collector.status().message()));
     return nullptr;
@@ -138,6 +139,7 @@ void WriteReport() {
   }
   report.threshold_seconds = g_options->threshold_seconds;
   report.command = ReadCommandLine();
+  ApplySuppressions(report, *g_suppressions, Today());
   absl::Status written;
   if (g_session != nullptr) {
     written = g_session->outputs->Write(report);
@@ -163,8 +165,14 @@ __attribute__((constructor(101))) void Begin() {
   auto options = std::make_unique<Options>();
   if (wish == Wish::kOn) {
     const char* const text = getenv("LOOPSAN_OPTIONS");
-    const absl::Status status = ParseOptions(text == nullptr ? "" : text, *options);
+    absl::Status status = ParseOptions(text == nullptr ? "" : text, *options);
+    absl::StatusOr<Suppressions> suppressions;
     if (status.ok()) {
+      suppressions = ReadSuppressions(*options, RulePackFolders());
+      status = suppressions.status();
+    }
+    if (status.ok()) {
+      g_suppressions = new Suppressions(*std::move(suppressions));
       if (options->help) {
         const std::ios_base::Init streams;
         PrintOptions(*options, std::cerr);

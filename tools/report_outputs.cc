@@ -2,18 +2,26 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "reporters/reporter.h"
+#include "reporters/suppressions.h"
 
 namespace loopsan {
 namespace {
 
 absl::Status ForFlag(absl::string_view flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", status.message()));
+}
+
+bool HasSomethingToTell(const Report& report) {
+  return !report.findings.empty() || !report.unproven_findings.empty() ||
+         std::any_of(report.suppression_remarks.begin(), report.suppression_remarks.end(),
+                     [](const SuppressionRemark& remark) { return remark.level == "warning"; });
 }
 
 }  // namespace
@@ -39,6 +47,20 @@ absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(
     if (absl::Status status = outputs->OpenFile(flag, path->second, reporter.write);
         !status.ok()) {
       return status;
+    }
+  }
+  if (!options.write_suppressions_path.empty()) {
+    absl::StatusOr<std::unique_ptr<Output>> proposed =
+        Output::Open(options.write_suppressions_path);
+    if (!proposed.ok()) return ForFlag("--write-suppressions", proposed.status());
+    outputs->proposed_suppressions_ = *std::move(proposed);
+    std::vector<const Output*> others{outputs->text_.get()};
+    for (const ReportFile& file : outputs->files_) others.push_back(file.output.get());
+    for (const Output* other : others) {
+      if (!other->SameAs(*outputs->proposed_suppressions_)) continue;
+      return absl::InvalidArgumentError(absl::StrCat("--write-suppressions and a report both name ",
+                                                     options.write_suppressions_path,
+                                                     "; give each a file of its own"));
     }
   }
   return outputs;
@@ -73,13 +95,17 @@ absl::Status ReportOutputs::Write(const Report& report) {
     file.write(report, {.source_root = options_.source_root}, out);
     first.Update(file.output->Write(out.str()));
   }
+  if (proposed_suppressions_ != nullptr) {
+    std::ostringstream out;
+    WriteProposedSuppressions(report, Today(), out);
+    first.Update(proposed_suppressions_->Write(out.str()));
+  }
   return first;
 }
 
 absl::Status ReportOutputs::WriteTextReport(const Report& report) {
   const bool to_stderr = options_.output_path.empty();
-  const bool has_findings = !report.findings.empty() || !report.unproven_findings.empty();
-  if (to_stderr && options_.quiet && !has_findings) return absl::OkStatus();
+  if (to_stderr && options_.quiet && !HasSomethingToTell(report)) return absl::OkStatus();
   std::ostringstream out;
   const bool color =
       UsesColor(options_.color, text_->IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
@@ -91,6 +117,7 @@ absl::Status ReportOutputs::WriteTextReport(const Report& report) {
 void ReportOutputs::Discard() {
   text_->Discard();
   for (const ReportFile& file : files_) file.output->Discard();
+  if (proposed_suppressions_ != nullptr) proposed_suppressions_->Discard();
 }
 
 void Complain(std::string_view message) {

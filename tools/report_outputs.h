@@ -49,8 +49,9 @@ class ReportOutputs {
   absl::Status WriteTextReport(const Report& report);
 
   const Options options_;
-  std::unique_ptr<Output> text_;   // never null
-  std::vector<ReportFile> files_;  // beside the text
+  std::unique_ptr<Output> text_;                   // never null
+  std::vector<ReportFile> files_;                  // beside the text
+  std::unique_ptr<Output> proposed_suppressions_;  // null: none
 };
 
 // Prints "loopsan: MESSAGE" to standard error.

@@ -23,6 +23,7 @@
 #include "tools/report_outputs.h"
 #include "tools/signals.h"
 #include "tools/subcommand.h"
+#include "tools/suppression_files.h"
 
 namespace loopsan {
 namespace {
@@ -84,13 +85,18 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   if (!library.ok()) return Fail(library.status());
   absl::StatusOr<Gate> gate = Gate::Open(options);
   if (!gate.ok()) return FailCommand(gate.status());
+  const absl::StatusOr<Suppressions> suppressions = ReadSuppressions(options, RulePackFolders());
+  if (!suppressions.ok()) return FailCommand(suppressions.status());
   absl::StatusOr<std::unique_ptr<ReportOutputs>> opened = ReportOutputs::Open(options);
   if (!opened.ok()) return Fail(opened.status());
   ReportOutputs& outputs = **opened;
 
   const SignalTakeover signals;
-  absl::StatusOr<std::unique_ptr<Collector>> created = Collector::Create(
-      {options, [&outputs](const std::string& line) { outputs.PrintLive(line); }});
+  absl::StatusOr<std::unique_ptr<Collector>> created =
+      Collector::Create({options, [&outputs](const std::string& line) { outputs.PrintLive(line); },
+                         [&suppressions](const Finding& finding) {
+                           return Suppresses(*suppressions, finding, Today());
+                         }});
   if (!created.ok()) return Fail(created.status());
   Collector& collector = **created;
 
@@ -109,6 +115,7 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   report.exit_code = end.exit_code;
   report.exit_signal = end.signal;
   report.duration_seconds = duration.count();
+  ApplySuppressions(report, *suppressions, Today());
   gate->Compare(report);
   const absl::Status written = outputs.Write(report);
   if (!written.ok()) Complain(std::string(written.message()));
@@ -139,6 +146,10 @@ int Run(const std::vector<std::string>& arguments) {
   }
   if (outcome == ParsedFlags::kHelpPrinted) return 0;
   if (options.help) PrintOptions(options, std::cerr);
+  if (WantsRulePackList(options)) {
+    PrintRulePacks(RulePackFolders(), std::cout);
+    return 0;
+  }
   if (split.command.empty()) {
     if (options.help) return 0;
     return FailUsage(absl::InvalidArgumentError("no command was given: loopsan run -- CMD ARG..."));

@@ -251,6 +251,8 @@ class Judge::Private {
                             double seconds) const;
   // Whether a live line is due, at `at`; counts it as told.
   bool IsToldNow(const std::string& key, uint64_t at);
+  // Unless it is suppressed.
+  void TellLiveStall(Finding& finding, double so_far_seconds) const;
   // The calls that are told by themselves leave `rest` of a step of `whole` seconds: that is
   // theirs.
   bool CallsExplain(const std::vector<judging::Sample>& samples, double rest, double whole) const;

@@ -4,6 +4,7 @@
 
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace loopsan {
 namespace {
@@ -16,7 +17,8 @@ std::string Error(std::string_view text) {
 TEST(ParseOptions, ReadsEverySettingOfTheList) {
   Options options;
   ASSERT_TRUE(ParseOptions("threshold=250ms:calls=strict:json=a.json:output=b.txt:require_loop=1:"
-                           "quiet=true:color=never:help=1",
+                           "quiet=true:color=never:suppressions=a.supp:rule_pack=node:"
+                           "write_suppressions=c.supp:help=1",
                            options)
                   .ok());
   EXPECT_DOUBLE_EQ(options.threshold_seconds, 0.25);
@@ -26,6 +28,9 @@ TEST(ParseOptions, ReadsEverySettingOfTheList) {
   EXPECT_TRUE(options.require_loop);
   EXPECT_TRUE(options.quiet);
   EXPECT_EQ(options.color, ColorMode::kNever);
+  EXPECT_EQ(options.suppression_files, std::vector<std::string>{"a.supp"});
+  EXPECT_EQ(options.rule_packs, std::vector<std::string>{"node"});
+  EXPECT_EQ(options.write_suppressions_path, "c.supp");
   EXPECT_TRUE(options.help);
 }
 
@@ -52,6 +57,14 @@ TEST(ParseOptions, LetsTheLastOfTwoValuesWin) {
   EXPECT_DOUBLE_EQ(options.threshold_seconds, 2);
 }
 
+TEST(ParseOptions, AddsToLists) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("suppressions='a,b c,,d':suppressions=e", options).ok());
+  EXPECT_EQ(options.suppression_files, (std::vector<std::string>{"a", "b c", "d", "e"}));
+  ASSERT_TRUE(ParseOptions("suppressions=:suppressions=f", options).ok());
+  EXPECT_EQ(options.suppression_files, std::vector<std::string>{"f"}) << "empty begins anew";
+}
+
 TEST(ParseOptions, AcceptsHyphensInNames) {
   Options options;
   ASSERT_TRUE(ParseOptions("require-loop=1", options).ok());
@@ -61,7 +74,7 @@ TEST(ParseOptions, AcceptsHyphensInNames) {
 TEST(ParseOptions, NamesAnUnknownKeyAndListsTheKnownOnes) {
   EXPECT_EQ(Error("treshold=1"),
             "unknown option 'treshold'; the options are threshold, calls, json, output, "
-            "require_loop, quiet, color, help");
+            "require_loop, quiet, color, suppressions, rule_pack, write_suppressions, help");
 }
 
 TEST(ParseOptions, NamesABadValueAndWhatIsPossible) {
@@ -77,7 +90,7 @@ TEST(ParseOptions, NamesABadValueAndWhatIsPossible) {
 TEST(ParseOptions, RefusesAWordWithoutAValue) {
   EXPECT_EQ(Error("quiet"),
             "'quiet' has no value; expected name=value with one of threshold, calls, json, output, "
-            "require_loop, quiet, color, help");
+            "require_loop, quiet, color, suppressions, rule_pack, write_suppressions, help");
 }
 
 TEST(ParseOptions, RefusesAnOpenQuote) {
@@ -114,7 +127,8 @@ TEST(OptionList, GivesTheDefaultsOfTheStructure) {
   Options from_list;
   from_list.threshold_seconds = 99;
   from_list.calls = CallsMode::kOff;
-  from_list.json_path = from_list.output_path = "x";
+  from_list.json_path = from_list.output_path = from_list.write_suppressions_path = "x";
+  from_list.suppression_files = from_list.rule_packs = {"x"};
   from_list.require_loop = from_list.quiet = from_list.help = true;
   from_list.color = ColorMode::kNever;
   for (const OptionInfo& option : OptionList()) {
@@ -128,6 +142,9 @@ TEST(OptionList, GivesTheDefaultsOfTheStructure) {
   EXPECT_EQ(from_list.require_loop, defaults.require_loop);
   EXPECT_EQ(from_list.quiet, defaults.quiet);
   EXPECT_EQ(from_list.color, defaults.color);
+  EXPECT_EQ(from_list.suppression_files, defaults.suppression_files);
+  EXPECT_EQ(from_list.rule_packs, defaults.rule_packs);
+  EXPECT_EQ(from_list.write_suppressions_path, defaults.write_suppressions_path);
   EXPECT_EQ(from_list.help, defaults.help);
 }
 

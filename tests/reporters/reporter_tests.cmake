@@ -42,6 +42,7 @@ add_executable(reporter_test
   ${PROJECT_SOURCE_DIR}/tests/reporters/perf_map_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/sample_report.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/source_excerpt_test.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/suppressions_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/symbolizer_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/text_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/timeline_test.cc

@@ -44,6 +44,17 @@ TEST(SplitRunArguments, KnowsWhichFlagsHaveAValueInTheNextWord) {
   EXPECT_THAT(split.command, ElementsAre("node", "x"));
 }
 
+TEST(ReadFlags, AddsToTheListsOfFlagsThatAreGivenOftenAndOfTheEnvironment) {
+  Options options;
+  ASSERT_TRUE(ReadEnvironmentOptions("suppressions=env.supp", options).ok());
+  ParsedFlags outcome;
+  const RunArguments split =
+      SplitRunArguments({"--suppressions=a.supp,b.supp", "--suppressions", "c.supp", "server"});
+  EXPECT_THAT(split.command, ElementsAre("server"));
+  ASSERT_TRUE(ReadFlags(split.flags, options, outcome).ok());
+  EXPECT_THAT(options.suppression_files, ElementsAre("env.supp", "a.supp", "b.supp", "c.supp"));
+}
+
 TEST(SplitRunArguments, TakesADashAsTheValueOfAFlag) {
   EXPECT_THAT(SplitRunArguments({"--json", "-", "x"}).flags, ElementsAre("--json=-"));
 }

@@ -29,6 +29,11 @@ check_equal("${version}" "loopsan ${VERSION}\n")
 check_run(preload ${prefix}/bin/loopsan run --quiet -- sh -c "echo \"$LD_PRELOAD\"")
 check_equal("${preload}" "${prefix}/${LIBDIR}/libloopsan.so\n")
 
+check_run(packs ${prefix}/bin/loopsan run --rule-pack=list)
+if(NOT packs MATCHES "(^|\n)node +Node.js")
+  message(FATAL_ERROR "the rule packs are not found: ${packs}")
+endif()
+
 # A stranger's project finds them through the package, builds on the runtime, and
 # watches itself.
 set(FLAGS "")

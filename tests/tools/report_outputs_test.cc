@@ -33,6 +33,19 @@ TEST(ReportOutputs, RefusesOneFileForTwoReports) {
   EXPECT_FALSE(std::filesystem::exists(directory / "report"));
 }
 
+TEST(ReportOutputs, WritesProposedSuppressionsToAFileOfTheirOwn) {
+  const TemporaryDirectory directory;
+  Options options;
+  options.json_path = options.write_suppressions_path = directory / "r.json";
+  EXPECT_THAT(std::string(ReportOutputs::Open(options).status().message()),
+              HasSubstr("--write-suppressions and a report both name"));
+  options.write_suppressions_path = directory / "r.supp";
+  auto outputs = ReportOutputs::Open(options);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_TRUE((*outputs)->Write(Report{}).ok());
+  EXPECT_GT(std::filesystem::file_size(options.write_suppressions_path), 0u);
+}
+
 TEST(ReportOutputs, WritesBothReports) {
   const TemporaryDirectory directory;
   Options options;

@@ -55,6 +55,36 @@ TEST(Loopsan, SaysHowToWatchAProgramThatWasGivenAsACommand) {
                                     "run -- redis-server"));
 }
 
+TEST(Loopsan, PrintsTheRulePacksInTheFoldersThatItWasGiven) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "mine.supp") << "# What my library does on purpose\n";
+  const Finished list = testing::RunCommand(
+      {.arguments = {FAKE_LOOPSAN, "run", "--rule-pack=list"},
+       .environment = {"LOOPSAN_SUPPRESSIONS_PATH=" + directory.path(), "LOOPSAN_OPTIONS="}});
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_THAT(list.out, HasSubstr("mine  What my library does on purpose\n"));
+}
+
+TEST(Loopsan, DoesNotStartTheCommandIfASuppressionIsBad) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "a.supp") << "stall:a\n";
+  const Finished result =
+      Loopsan({"run", "--suppressions=" + directory / "a.supp", "--", "echo", "started"});
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("a.supp:1: there is no reason; end the line with"));
+}
+
+TEST(Loopsan, PrintsNothingIfItIsToBeQuietAndAllIsSuppressed) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "a.supp") << "*:call=nanosleep # reason: x\n";
+  const std::string flag = "--suppressions=" + directory / "a.supp";
+  EXPECT_EQ(Loopsan({"run", "--quiet", flag, "--", "true"}, "loop,finding").err, "");
+  std::ofstream(directory / "a.supp") << "*:call=nanosleep until=2020-01-01 # reason: x\n";
+  EXPECT_THAT(Loopsan({"run", "--quiet", flag, "--", "true"}, "loop").err,
+              HasSubstr("this suppression expired on 2020-01-01;"));
+}
+
 TEST(Loopsan, IsMisusedWithoutACommand) {
   const Finished result = Loopsan({});
   EXPECT_EQ(result.exit_code, 125);

@@ -38,9 +38,11 @@ add_executable(tools_test
   ${tools_tests_dir}/probe_library_test.cc
   ${tools_tests_dir}/report_outputs_test.cc
   ${tools_tests_dir}/signals_test.cc
+  ${tools_tests_dir}/suppression_files_test.cc
 )
 target_compile_definitions(tools_test PRIVATE
   STATIC_PROGRAM="$<TARGET_FILE:static_program>"
+  LOOPSAN_RULE_PACKS="${PROJECT_SOURCE_DIR}/tools/suppressions"
   LOOPSAN_INSTALL_LIBDIR="${CMAKE_INSTALL_LIBDIR}")
 target_link_libraries(tools_test PRIVATE loopsan_tools loopsan_test_support absl::strings GTest::gmock_main)
 add_dependencies(tools_test static_program)
