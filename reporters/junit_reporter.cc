@@ -34,8 +34,9 @@ std::string Attribute(std::string_view name, std::string_view untrusted) {
   return Concat(" ", name, "=\"", Escaped(Printable(Clipped(untrusted, kMaxTextBytes))), "\"");
 }
 
+// Jenkins takes no more than three digits.
 std::string TimeAttribute(double seconds) {
-  return Attribute("time", seconds > 0 && seconds < kMaxSeconds ? Fixed(seconds, 6) : "0");
+  return Attribute("time", seconds > 0 && seconds < kMaxSeconds ? Fixed(seconds, 3) : "0");
 }
 
 struct Cases {

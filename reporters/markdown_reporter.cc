@@ -95,10 +95,15 @@ std::string WhereCell(const Finding& finding, const ReporterOptions& options) {
   return Code(LineText(place));
 }
 
+std::string_view BaselineCell(const Finding& finding) {
+  if (IsKnown(finding)) return "known";
+  return finding.baseline_state == "new" ? "**new**" : "";
+}
+
 void AddRow(const Finding& finding, const ReporterOptions& options, bool with_baseline,
             std::string& text) {
   AppendAll(text, "| ", Code(finding.id), " | ", Code(finding.level), " | ");
-  if (with_baseline) AppendAll(text, IsKnown(finding) ? "known | " : "**new** | ");
+  if (with_baseline) AppendAll(text, BaselineCell(finding), " | ");
   AppendAll(text, Code(finding.message), " | ", WhereCell(finding, options), " | ",
             std::to_string(finding.count), " | ");
   const bool took_time = !IsOfALibrary(finding);

@@ -79,7 +79,7 @@ TEST(Junit, HasAPassingCaseForALoop) {
   const Junit junit(CleanReport());
   ASSERT_EQ(junit.cases().size(), 1u);
   EXPECT_EQ(junit.cases()[0]["name"], "event loop of server, thread io");
-  EXPECT_EQ(junit.cases()[0]["time"], "0.500000");
+  EXPECT_EQ(junit.cases()[0]["time"], "0.500");
   EXPECT_TRUE(junit.cases()[0].children("failure").empty());
   EXPECT_EQ(junit.suite()["failures"], "0");
 }
