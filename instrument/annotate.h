@@ -184,7 +184,7 @@ typedef struct loopsan_annotations {
   /* For tests. Waits, at most `milliseconds`, until the collector has judged all that this
    * process has done so far, and copies into `text` what it has found in it since the
    * call before, each finding a line of three fields with tabs between them: the
-   * seconds that it took, its rule, its message. What does not fit is left out; `text` ends in
+   * nanoseconds that it took, its rule, its message. What does not fit is left out; `text` ends in
    * a 0. Returns the number of findings; -1: nobody watches, the collector did not
    * answer in time, or another thread is asking. Notes are not counted, nor what happened in
    * steps that have not ended, nor on threads that may be no loops. */

@@ -145,6 +145,10 @@ class SessionCollector : public Collector {
       if (settings_.on_live_stall) settings_.on_live_stall(line);
     };
     actions.is_suppressed = settings_.is_suppressed;
+    actions.answer = [this](uint32_t slot, uint32_t question, uint32_t findings,
+                            const std::string& lines) {
+      Answer(arena_->slot(slot).header, question, findings, lines);
+    };
     actions.release_slot = [this](uint32_t slot) { watcher_->Release(slot); };
     symbolizer_ = Symbolizer::Create();
     const auto interpret = [this](const ProcessFound& process) {
@@ -156,6 +160,20 @@ class SessionCollector : public Collector {
     while (queue_.Pop(observation)) {
       judge_->Handle(observation);
     }
+  }
+
+  static void Answer(segment::SlotHeader& header, uint32_t question, uint32_t findings,
+                     const std::string& lines) {
+    // Whole lines only.
+    const size_t fits = lines.rfind('\n', segment::kAnswerBytes - 1);
+    const size_t bytes = lines.size() <= segment::kAnswerBytes ? lines.size()
+                         : fits == std::string::npos           ? 0
+                                                               : fits + 1;
+    lines.copy(header.answer, bytes);
+    header.answer_bytes = static_cast<uint32_t>(bytes);
+    header.answer_findings = findings;
+    // Release: who sees the number, sees the answer.
+    header.answered.store(question, std::memory_order_release);
   }
 
   void Stop() {

@@ -37,6 +37,10 @@ class Judge {
     std::function<void(const std::string&)> on_live_stall;
     // Nothing refers to this slot any more.
     std::function<void(uint32_t slot)> release_slot;
+    // The answer to a FindingsAsked: how many, and a line for each.
+    std::function<void(uint32_t slot, uint32_t question, uint32_t findings,
+                       const std::string& lines)>
+        answer;
     // True for a finding that is meant, which nobody need be told of while it goes
     // on. May be empty.
     std::function<bool(const Finding&)> is_suppressed;

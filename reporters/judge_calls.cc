@@ -216,13 +216,11 @@ void Judge::Private::AcceptCall(Process& process, uint32_t cell, Loop& loop,
   if (call.context) TellStep(process, *call.context, call.stack, finding);
   FindingEntry& entry = Merge(process, cell, key, std::move(finding), call.stack, row.remedy);
   const double seconds = clock_->Seconds(call.end - call.start);
-  ++entry.finding.count;
-  entry.finding.total_seconds += seconds;
   if (seconds > entry.finding.max_seconds) {
-    entry.finding.max_seconds = seconds;
     entry.finding.detail = call.detail;
     if (call.context) entry.finding.task = call.context->task;
   }
+  Count(entry, process, seconds);
   entry.finding.in_progress = entry.finding.in_progress || call.in_progress;
   if (!call.in_progress) {
     site.finding_key = key;

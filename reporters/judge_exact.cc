@@ -355,9 +355,7 @@ void Judge::Private::HandleFinding(Process& process, const EventSeen& seen) {
     if (is_news) actions_.on_live_stall(LiveFindingLine(entry.finding));
   }
   const double seconds = text.seconds > 0 && text.seconds < 1e9 ? text.seconds : 0;
-  ++entry.finding.count;
-  entry.finding.total_seconds += seconds;
-  entry.finding.max_seconds = std::max(entry.finding.max_seconds, seconds);
+  Count(entry, process, seconds);
 }
 
 // The step that was open when its thread or process ended: its call, then itself.

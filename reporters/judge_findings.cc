@@ -98,6 +98,17 @@ judging::FindingEntry& Judge::Private::Merge(Process& process, uint32_t cell,
   return entry;
 }
 
+void Judge::Private::Count(FindingEntry& entry, const Process& process, double seconds) {
+  Finding& finding = entry.finding;
+  ++finding.count;
+  finding.total_seconds += seconds;
+  finding.max_seconds = std::max(finding.max_seconds, seconds);
+  FindingEntry::Untaken& untaken = entry.untaken[process.key];
+  ++untaken.count;
+  untaken.seconds += seconds;
+  untaken.worst = std::max(untaken.worst, seconds);
+}
+
 bool Judge::Private::LoopIsProven(const Loop& loop) const {
   if (loop.told || loop.epoll_targets >= 2 || loop.turns >= kManyTurns) return true;
   for (const auto& [index, place] : loop.places) {

@@ -435,9 +435,7 @@ void Judge::Private::AcceptStall(Process& process, uint32_t cell, const Loop& lo
     return;
   }
   FindingEntry& entry = Merge(process, cell, key, std::move(finding), stack, "");
-  ++entry.finding.count;
-  entry.finding.total_seconds += seconds;
-  entry.finding.max_seconds = std::max(entry.finding.max_seconds, seconds);
+  Count(entry, process, seconds);
   entry.finding.in_progress = entry.finding.in_progress || step.open;
   if (!whole_step && entry.finding.note.empty()) {
     entry.finding.note = "at least this long: other callbacks ran in the same turn";

@@ -113,6 +113,18 @@ struct LoopMeasured {
   LoopMeasure measure;
 };
 
+// A process asks what was found in it (loopsan_annotations::take_findings); all that it had
+// done until then has been handed over.
+struct FindingsAsked {
+  ProcessKey process = 0;
+  uint32_t question = 0;
+  struct Progress {
+    uint32_t cell = 0;
+    uint64_t closed_turns = 0;  // turns with smaller numbers have ended
+  };
+  std::vector<Progress> loops;
+};
+
 // Everything of a process has been handed over.
 struct ProcessGone {
   ProcessKey process = 0;
@@ -124,6 +136,6 @@ struct ProcessGone {
 };
 
 using Observation = std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken,
-                                 LoopMeasured, LoopGone, ProcessGone>;
+                                 LoopMeasured, FindingsAsked, LoopGone, ProcessGone>;
 
 }  // namespace loopsan

@@ -95,6 +95,7 @@ struct Watcher::Process {
   SegmentReader reader{nullptr};
   std::map<uint32_t, Thread> threads;  // by cell
   uint64_t stuck_since = 0;
+  uint32_t question = 0;                   // the last that was handed over
   std::unique_ptr<SignalSampler> signals;  // only where perf_event_open is refused
 };
 
@@ -174,6 +175,9 @@ void Watcher::Tick(uint64_t now) {
     if (process->gone) {
       continue;
     }
+    // Read first: what comes before the question is drained behind it.
+    const uint32_t question =
+        process->reader.slot()->header.question.load(std::memory_order_acquire);
     Drain(*process, now);
     FindThreads(*process);
     for (auto it = process->threads.begin(); it != process->threads.end();) {
@@ -190,6 +194,7 @@ void Watcher::Tick(uint64_t now) {
       }
       ++it;
     }
+    HandOverQuestion(*process, question);
     const bool replaced = arena_->slot(slot).header.state.load(std::memory_order_acquire) ==
                           segment::SlotState::kReplaced;
     pollfd ended{process->pidfd.get(), POLLIN, 0};
@@ -338,6 +343,18 @@ void Watcher::Drain(Process& process, uint64_t now) {
     process.reader.SkipStuckEvent();
     process.stuck_since = 0;
   }
+}
+
+void Watcher::HandOverQuestion(Process& process, uint32_t question) {
+  if (question == process.question) return;
+  process.question = question;
+  FindingsAsked asked{process.key, question, {}};
+  for (const auto& [index, thread] : process.threads) {
+    const SegmentCell cell = process.reader.Cell(index);
+    const bool between = cell.state == LoopState::kIdle || cell.state == LoopState::kEnded;
+    asked.loops.push_back({index, cell.turns + (between ? 1 : 0)});
+  }
+  sink_(std::move(asked));
 }
 
 void Watcher::Look(Process& process, Thread& thread, uint64_t now) {

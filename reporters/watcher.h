@@ -52,6 +52,7 @@ class Watcher {
   void RecycleReleased();
   void Adopt(uint32_t slot, uint64_t now);
   void Drain(Process& process, uint64_t now);
+  void HandOverQuestion(Process& process, uint32_t question);
   void Look(Process& process, Thread& thread, uint64_t now);
   void LookAtStep(Process& process, Thread& thread, const SegmentCell& cell, uint64_t now);
   void LookForOtherLoop(Process& process, Thread& thread, const SegmentCell& cell);

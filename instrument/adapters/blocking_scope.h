@@ -97,7 +97,7 @@ class BlockingScope {
       const size_t message = rule == std::string::npos ? rule : text.find('\t', rule + 1);
       const size_t end = message == std::string::npos ? message : text.find('\n', message);
       if (end == std::string::npos) break;
-      all.push_back({std::strtod(text.c_str() + at, nullptr),
+      all.push_back({static_cast<double>(std::strtoull(text.c_str() + at, nullptr, 10)) * 1e-9,
                      text.substr(rule + 1, message - rule - 1),
                      text.substr(message + 1, end - message - 1)});
       at = end + 1;

@@ -5,6 +5,7 @@
 //   judge_steps.cc     stalls and long turns
 //   judge_exact.cc     loops that tell their steps; what libraries report
 //   judge_findings.cc  merging, counting, ranking
+//   judge_answers.cc   what a process asks about itself
 #pragma once
 
 #include <map>
@@ -148,6 +149,13 @@ struct FindingEntry {
   uint32_t loop_process = 0;
   std::set<std::pair<uint32_t, uint32_t>> loops;  // process, cell
   bool worded = false;                            // message and remedy are complete
+  // Of a process: what it has not taken yet (FindingsAsked).
+  struct Untaken {
+    uint64_t count = 0;
+    double seconds = 0;
+    double worst = 0;
+  };
+  std::map<ProcessKey, Untaken> untaken;
 };
 
 struct SiteSeen {
@@ -195,6 +203,7 @@ class Judge::Private {
   void Handle(const PlaceRecurs& recurs);
   void Handle(const SampleTaken& taken);
   void Handle(const LoopMeasured& measured);
+  void Handle(const FindingsAsked& asked);
   void Handle(const LoopGone& gone);
   void Handle(const ProcessGone& gone);
   void FillReport(Report& report);
@@ -277,6 +286,9 @@ class Judge::Private {
   void Live(judging::Process& process, judging::Loop& loop, const SampleTaken& taken);
   judging::FindingEntry& Merge(judging::Process& process, uint32_t cell, const std::string& key,
                                Finding finding, const UnwoundStack& stack, std::string_view remedy);
+  // It was met once more, in this process.
+  static void Count(judging::FindingEntry& entry, const judging::Process& process, double seconds);
+  bool IsForTests(const judging::Process& process, const judging::FindingEntry& entry) const;
   std::string StackKey(judging::Process& process, const UnwoundStack& stack, size_t begin,
                        size_t end);
   std::string FunctionKey(judging::Process& process, const UnwoundStack& stack, size_t begin,
