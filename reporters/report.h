@@ -84,7 +84,7 @@ struct Finding {
   std::vector<SourcePlace> async_stack;
   SourcePlace where;                   // where a library that reported this by itself says to look
   std::vector<FindingMember> members;  // likewise: in its order
-  std::string baseline_state;  // "new", "unchanged"; empty: no baseline was given
+  std::string baseline_state;          // "new", "unchanged"; empty: no baseline was given
 };
 
 // One row of the table of what was possible on this machine.
