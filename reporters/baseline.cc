@@ -30,16 +30,15 @@ auto SortKey(const BaselineEntry& entry) {
 }
 
 void Sort(std::vector<BaselineEntry>& entries) {
-  std::sort(entries.begin(), entries.end(), [](const BaselineEntry& a, const BaselineEntry& b) {
-    return SortKey(a) < SortKey(b);
-  });
+  std::sort(entries.begin(), entries.end(),
+            [](const BaselineEntry& a, const BaselineEntry& b) { return SortKey(a) < SortKey(b); });
 }
 
 BaselineEntry ReadEntry(const JsonPlace& from) {
   BaselineEntry entry;
   // A misspelt "reason" would be lost by the next update.
-  from.AllowOnly({"fingerprint", "rule", "call", "function", "file", "count", "max_seconds",
-                  "reason"});
+  from.AllowOnly(
+      {"fingerprint", "rule", "call", "function", "file", "count", "max_seconds", "reason"});
   from.Field("fingerprint").Read(entry.fingerprint);
   from.Field("rule").Read(entry.rule);
   from.Field("call").Read(entry.call);
@@ -97,8 +96,7 @@ BaselineEntry EntryOf(const Finding& finding, std::string_view source_root) {
 
 // One entry per fingerprint: two lines of one function that call the same are told
 // apart in a report, but not in a baseline.
-std::map<std::string, BaselineEntry> EntriesOf(const Report& report,
-                                               std::string_view source_root) {
+std::map<std::string, BaselineEntry> EntriesOf(const Report& report, std::string_view source_root) {
   std::map<std::string, BaselineEntry> entries;
   for (const Finding& finding : report.findings) {
     if (IsNote(finding)) continue;
@@ -161,9 +159,8 @@ std::string WriteBaseline(const Baseline& baseline) {
   Json findings = Json::array();
   for (const BaselineEntry& entry : entries) {
     Json written = {
-        {"fingerprint", entry.fingerprint}, {"rule", entry.rule},
-        {"call", entry.call},               {"function", entry.function},
-        {"file", entry.file},               {"count", entry.count},
+        {"fingerprint", entry.fingerprint}, {"rule", entry.rule}, {"call", entry.call},
+        {"function", entry.function},       {"file", entry.file}, {"count", entry.count},
         {"max_seconds", entry.max_seconds},
     };
     if (!entry.reason.empty()) written["reason"] = entry.reason;

@@ -100,8 +100,9 @@ void JudgeBudgets(const Report& report, const Budgets& budgets, GateVerdict& ver
     verdict.failures.push_back(Concat("budget ", name, " exceeded: ", FormatSeconds(seconds),
                                       " where ", FormatSeconds(*budget), " is allowed", who));
   };
-  const std::string worst =
-      measured.worst == nullptr ? "" : Concat("; ", Sentence(*measured.worst, measured.worst->level));
+  const std::string worst = measured.worst == nullptr
+                                ? ""
+                                : Concat("; ", Sentence(*measured.worst, measured.worst->level));
   time("worst-stall", measured.worst_stall, budgets.worst_stall_seconds, worst);
   time("blocked-total", measured.blocked_total, budgets.blocked_total_seconds, "");
   time("longest-step", measured.longest_step, budgets.longest_step_seconds, "");
@@ -115,13 +116,12 @@ void NoteChanges(const Report& report, const BaselineComparison& comparison,
                  const GateSettings& settings, GateVerdict& verdict) {
   std::vector<std::string> worse;
   for (const WorseFinding& one : comparison.worse) {
-    const auto it =
-        std::find_if(report.findings.begin(), report.findings.end(),
-                     [&](const Finding& finding) { return finding.id == one.id; });
+    const auto it = std::find_if(report.findings.begin(), report.findings.end(),
+                                 [&](const Finding& finding) { return finding.id == one.id; });
     if (it == report.findings.end()) continue;
     worse.push_back(Concat("worse than the baseline, where it took ",
-                           FormatSeconds(one.recorded_seconds), " at worst: ",
-                           Sentence(*it, it->level)));
+                           FormatSeconds(one.recorded_seconds),
+                           " at worst: ", Sentence(*it, it->level)));
   }
   AddSome(worse, "that are worse", verdict.notes);
   if (comparison.stale.empty()) return;
@@ -133,21 +133,20 @@ void NoteChanges(const Report& report, const BaselineComparison& comparison,
                            entry.fingerprint, ")"));
   }
   AddSome(stale, "that were not seen", verdict.notes);
-  verdict.notes.push_back(Concat(
-      "the baseline can shrink: if this report is of everything, run loopsan baseline ",
-      settings.report_file.empty() ? "report.json" : settings.report_file, " --output=",
-      settings.baseline_file.empty() ? kBaselineFile : settings.baseline_file, " --prune"));
+  verdict.notes.push_back(
+      Concat("the baseline can shrink: if this report is of everything, run loopsan baseline ",
+             settings.report_file.empty() ? "report.json" : settings.report_file, " --output=",
+             settings.baseline_file.empty() ? kBaselineFile : settings.baseline_file, " --prune"));
 }
 
 std::string Advice(FailOn fail_on, const GateSettings& settings) {
   if (fail_on != FailOn::kNew) return "fix it, or allow more: --fail-on, --budget";
   const std::string report = settings.report_file.empty() ? "report.json" : settings.report_file;
-  const std::string file =
-      settings.baseline_file.empty() ? kBaselineFile : settings.baseline_file;
+  const std::string file = settings.baseline_file.empty() ? kBaselineFile : settings.baseline_file;
   return Concat("fix it, or record it: ",
                 settings.report_file.empty() ? "loopsan run --json=report.json, then " : "",
-                "loopsan baseline ", report, file == kBaselineFile ? "" : " --output=",
-                file == kBaselineFile ? "" : file);
+                "loopsan baseline ", report,
+                file == kBaselineFile ? "" : " --output=", file == kBaselineFile ? "" : file);
 }
 
 bool HasLoop(const Report& report) {

@@ -187,9 +187,9 @@ absl::StatusOr<Report> ReadJsonReport(std::string_view text) {
   uint64_t schema = 0;
   Read(root, "schema", schema);
   if (status.ok() && schema != kSchema) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("schema: is ", schema, ", but this loopsan reads ", kSchema,
-                     "; use the release that wrote the report"));
+    return absl::InvalidArgumentError(absl::StrCat("schema: is ", schema,
+                                                   ", but this loopsan reads ", kSchema,
+                                                   "; use the release that wrote the report"));
   }
   Report report;
   if (status.ok()) ReadJson(root, report);
@@ -206,9 +206,8 @@ absl::StatusOr<Report> ReadJsonReportFile(const std::string& path) {
   }
   absl::StatusOr<Report> report = ReadJsonReport(*text);
   if (report.ok()) return report;
-  return absl::Status(report.status().code(),
-                      absl::StrCat(path == "-" ? "standard input" : path, ": ",
-                                   report.status().message()));
+  return absl::Status(report.status().code(), absl::StrCat(path == "-" ? "standard input" : path,
+                                                           ": ", report.status().message()));
 }
 
 }  // namespace loopsan

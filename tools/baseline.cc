@@ -33,11 +33,11 @@ Examples:
 
 Exit status: 0; 125 if a file cannot be read or written.)";
 
-std::string Summary(const std::string& path, const Baseline& baseline,
-                    const BaselineUpdate& update, bool prune) {
-  std::string text = Concat("loopsan: ", path, ": ", Count(baseline.entries.size(), "finding"),
-                            ": ", update.added, " added, ", update.kept + update.changed,
-                            " known before");
+std::string Summary(const std::string& path, const Baseline& baseline, const BaselineUpdate& update,
+                    bool prune) {
+  std::string text =
+      Concat("loopsan: ", path, ": ", Count(baseline.entries.size(), "finding"), ": ", update.added,
+             " added, ", update.kept + update.changed, " known before");
   if (update.changed > 0) {
     text::AppendAll(text, " (", update.changed, " with new times, because they are much longer or ",
                     "shorter)");

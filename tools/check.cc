@@ -37,14 +37,14 @@ int CheckReport(const std::vector<std::string>& arguments) {
   std::string file;
   Options options;
   options.fail_on = FailOn::kNew;
-  CommandFlags flags("check", "FILE [FLAG...]", "Decides whether a JSON report may pass.",
-                     kFooter);
+  CommandFlags flags("check", "FILE [FLAG...]", "Decides whether a JSON report may pass.", kFooter);
   flags.AddFile("FILE", file, "the JSON report; '-': standard input");
   flags.AddOption("baseline", options);
-  flags.AddOption("fail_on", options,
-                  "new = errors and warnings that the baseline does not know, which is the default; "
-                  "error = errors, warning = errors and warnings, known or not; none = no finding, "
-                  "only budgets");
+  flags.AddOption(
+      "fail_on", options,
+      "new = errors and warnings that the baseline does not know, which is the default; "
+      "error = errors, warning = errors and warnings, known or not; none = no finding, "
+      "only budgets");
   flags.AddOption("budget", options,
                   "what must not be exceeded; may be given several times: worst-stall=TIME, "
                   "blocked-total=TIME, longest-step=TIME, findings=NUMBER");

@@ -74,9 +74,10 @@ CommandFlags::~CommandFlags() = default;
 void CommandFlags::AddOption(const OptionInfo& option, Options& options, const std::string& help) {
   const std::string flag = option.Flag();
   const std::string text = HelpText(option, help);
-  const auto set = [&options, name = std::string(option.name)](const std::string& value) {
+  const auto set = [&options, flag, name = std::string(option.name)](const std::string& value) {
     if (const absl::Status status = SetOption(name, value, options); !status.ok()) {
-      throw CLI::ValidationError("--" + std::string(status.message()));
+      // It begins with the option's name.
+      throw CLI::ValidationError(flag + std::string(status.message().substr(name.size())));
     }
   };
   if (option.kind == OptionKind::kSwitch) {

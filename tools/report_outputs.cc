@@ -44,8 +44,7 @@ absl::StatusOr<std::unique_ptr<ReportOutputs>> ReportOutputs::Open(
     const auto path = options.report_paths.find(std::string(reporter.name));
     if (path == options.report_paths.end()) continue;
     const std::string flag = absl::StrCat("--", path->first);
-    if (absl::Status status = outputs->OpenFile(flag, path->second, reporter.write);
-        !status.ok()) {
+    if (absl::Status status = outputs->OpenFile(flag, path->second, reporter.write); !status.ok()) {
       return status;
     }
   }
@@ -72,8 +71,8 @@ absl::Status ReportOutputs::OpenFile(const std::string& flag, const std::string&
   absl::StatusOr<std::unique_ptr<Output>> output = Output::Open(path);
   if (!output.ok()) return ForFlag(flag, output.status());
   const auto refuse = [&](absl::string_view other) {
-    return absl::InvalidArgumentError(absl::StrCat(flag, " and ", other, " both name ", path,
-                                                   "; give each a file of its own"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " and ", other, " both name ", path, "; give each a file of its own"));
   };
   if (!options_.output_path.empty() && (*output)->SameAs(*text_)) return refuse("--output");
   for (const ReportFile& file : files_) {

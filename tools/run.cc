@@ -65,8 +65,7 @@ class Gate {
   // Says why a report fails, and, unless `quiet`, that it does not.
   bool Fails(const Report& report, bool quiet) const {
     if (!GateIsOn(settings_, baseline_.has_value())) return false;
-    const GateVerdict verdict =
-        JudgeGate(report, comparison_ ? &*comparison_ : nullptr, settings_);
+    const GateVerdict verdict = JudgeGate(report, comparison_ ? &*comparison_ : nullptr, settings_);
     if (verdict.failed() || !quiet) WriteAll(STDERR_FILENO, GateText(report, verdict));
     return verdict.failed();
   }

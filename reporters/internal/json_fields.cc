@@ -81,8 +81,8 @@ std::string JsonPlace::Path() const {
 void JsonPlace::Fail(std::string_view complaint) const {
   if (!status_->ok()) return;
   const std::string path = Path();
-  *status_ = absl::InvalidArgumentError(
-      Concat(path.empty() ? "the document" : path, ": ", complaint));
+  *status_ =
+      absl::InvalidArgumentError(Concat(path.empty() ? "the document" : path, ": ", complaint));
 }
 
 void JsonPlace::Expect(std::string_view what) const {

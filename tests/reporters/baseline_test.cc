@@ -98,8 +98,7 @@ TEST(ReadBaseline, NamesWhatIsWrong) {
 TEST(ReadBaseline, RefusesAFingerprintThatIsThereTwice) {
   Baseline baseline = BaselineOf(Of({Of(kFirst)}));
   baseline.entries.push_back(baseline.entries[0]);
-  EXPECT_THAT(Error(WriteBaseline(baseline)),
-              HasSubstr("findings[1].fingerprint: is there twice"));
+  EXPECT_THAT(Error(WriteBaseline(baseline)), HasSubstr("findings[1].fingerprint: is there twice"));
 }
 
 TEST(ReadBaselineFile, SaysHowToMakeAMissingOne) {
@@ -108,7 +107,8 @@ TEST(ReadBaselineFile, SaysHowToMakeAMissingOne) {
   EXPECT_THAT(std::string(ReadBaselineFile(path).status().message()),
               HasSubstr("loopsan baseline report.json --output=" + path));
   std::ofstream(path) << "[]";
-  EXPECT_THAT(std::string(ReadBaselineFile(path).status().message()), HasSubstr(path + ": no base"));
+  EXPECT_THAT(std::string(ReadBaselineFile(path).status().message()),
+              HasSubstr(path + ": no base"));
 }
 
 TEST(CompareWithBaseline, TellsNewFromKnownAndFromStale) {
@@ -160,7 +160,8 @@ TEST(IsMuchLonger, AsksForTwiceTheTimeAndMoreThanTheThreshold) {
 TEST(UpdateBaseline, KeepsWhatAPersonWroteAndNumbersThatAreAboutRight) {
   Baseline baseline = BaselineOf(Of({Of(kFirst, 0.2)}));
   baseline.entries[0].reason = "start-up only";
-  const BaselineUpdate update = UpdateBaseline(Of({Of(kFirst, 0.21), Of(kSecond)}), "", false, baseline);
+  const BaselineUpdate update =
+      UpdateBaseline(Of({Of(kFirst, 0.21), Of(kSecond)}), "", false, baseline);
   EXPECT_EQ(update.kept, 1u);
   EXPECT_EQ(update.added, 1u);
   EXPECT_EQ(update.changed, 0u);

@@ -10,7 +10,8 @@ namespace {
 
 using ::testing::ElementsAre;
 
-Finding Of(const std::string& fingerprint, double total_seconds, const std::string& level = "error") {
+Finding Of(const std::string& fingerprint, double total_seconds,
+           const std::string& level = "error") {
   Finding finding;
   finding.fingerprint = fingerprint;
   finding.level = level;

@@ -60,11 +60,13 @@ TEST(JudgeGate, PassesAReportWithoutFindings) {
 
 TEST(JudgeGate, FailsOnEachFindingWithoutABaseline) {
   const GateVerdict verdict = Judge(Of({Of("F1", "error"), Of("F2", "warning")}), {});
-  EXPECT_THAT(verdict.failures,
-              ElementsAre("F1 new error: nanosleep blocked the loop\n      at /src/a.cc:7 in Handle()",
-                          HasSubstr("F2 new warning")));
-  EXPECT_EQ(verdict.advice,
-            "fix it, or record it: loopsan run --json=report.json, then loopsan baseline report.json");
+  EXPECT_THAT(
+      verdict.failures,
+      ElementsAre("F1 new error: nanosleep blocked the loop\n      at /src/a.cc:7 in Handle()",
+                  HasSubstr("F2 new warning")));
+  EXPECT_EQ(
+      verdict.advice,
+      "fix it, or record it: loopsan run --json=report.json, then loopsan baseline report.json");
 }
 
 TEST(JudgeGate, NeverFailsOnNotes) {
@@ -94,8 +96,9 @@ TEST(JudgeGate, LeavesItToTheBaselineWhatFailsByDefault) {
 TEST(JudgeGate, SaysHowToRecordWhatIsNew) {
   Report report = Of({Of("F1", "error")});
   const BaselineComparison comparison = CompareWithBaseline(report, {});
-  EXPECT_EQ(JudgeGate(report, &comparison, {.baseline_file = "b.json", .report_file = "r.json"}).advice,
-            "fix it, or record it: loopsan baseline r.json --output=b.json");
+  EXPECT_EQ(
+      JudgeGate(report, &comparison, {.baseline_file = "b.json", .report_file = "r.json"}).advice,
+      "fix it, or record it: loopsan baseline r.json --output=b.json");
 }
 
 TEST(JudgeGate, TellsThatAKnownFindingIsWorseButDoesNotFail) {
@@ -105,7 +108,8 @@ TEST(JudgeGate, TellsThatAKnownFindingIsWorseButDoesNotFail) {
   const BaselineComparison comparison = CompareWithBaseline(report, baseline);
   const GateVerdict verdict = JudgeGate(report, &comparison, {});
   EXPECT_FALSE(verdict.failed());
-  EXPECT_THAT(verdict.notes, ElementsAre(HasSubstr("worse than the baseline, where it took 0.200 s")));
+  EXPECT_THAT(verdict.notes,
+              ElementsAre(HasSubstr("worse than the baseline, where it took 0.200 s")));
   const GateVerdict with_budget =
       JudgeGate(report, &comparison, {.budgets = {.worst_stall_seconds = 0.4}});
   EXPECT_TRUE(with_budget.failed());
@@ -138,9 +142,10 @@ TEST(JudgeGate, HoldsEachBudgetThatIsKept) {
 
 TEST(JudgeGate, FailsOnEachBudgetThatIsExceeded) {
   const Report report = Of({Of("F1", "error", 0.3)});
-  EXPECT_THAT(JudgeBudget(report, "worst-stall=299ms").failures,
-              ElementsAre("budget worst-stall exceeded: 0.300 s where 0.299 s is allowed; F1 error: "
-                          "nanosleep blocked the loop\n      at /src/a.cc:7 in Handle()"));
+  EXPECT_THAT(
+      JudgeBudget(report, "worst-stall=299ms").failures,
+      ElementsAre("budget worst-stall exceeded: 0.300 s where 0.299 s is allowed; F1 error: "
+                  "nanosleep blocked the loop\n      at /src/a.cc:7 in Handle()"));
   EXPECT_THAT(JudgeBudget(report, "blocked-total=599ms").failures,
               ElementsAre("budget blocked-total exceeded: 0.600 s where 0.599 s is allowed"));
   EXPECT_THAT(JudgeBudget(report, "longest-step=399ms").failures,
@@ -188,7 +193,8 @@ TEST(GateText, TellsWhyInLines) {
 TEST(GateText, ShowsHostileTextAsText) {
   const Report report = SampleReport();
   const std::string text = GateText(report, Judge(report, {}));
-  EXPECT_THAT(text, AllOf(HasSubstr("F2 new warning"), Not(HasSubstr("\033")), Not(HasSubstr("\xff"))));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("F2 new warning"), Not(HasSubstr("\033")), Not(HasSubstr("\xff"))));
 }
 
 }  // namespace

@@ -107,8 +107,7 @@ TEST(ReadJsonReport, RefusesEachFieldOfAnotherType) {
   const json sample = json::parse(Write(SampleReport()));
   for (const auto& [name, value] : sample["findings"][6].items()) {
     const std::string at = "/findings/6/" + name;
-    EXPECT_THAT(ErrorWith(at.c_str(), nullptr),
-                HasSubstr("findings[6]." + name + ": expected "));
+    EXPECT_THAT(ErrorWith(at.c_str(), nullptr), HasSubstr("findings[6]." + name + ": expected "));
     EXPECT_THAT(ErrorWith(at.c_str(), value.is_string() ? json(1) : json("text")),
                 HasSubstr("findings[6]." + name + ": expected "));
   }
@@ -152,7 +151,8 @@ TEST(ReadJsonReport, RefusesAnotherSchemaBeforeAnythingElse) {
 }
 
 TEST(ReadJsonReport, SaysWhereATextStopsBeingJson) {
-  EXPECT_THAT(Error("{\n  \"schema\": 1,\n  \"tool\" }"), HasSubstr("not JSON from line 3, column"));
+  EXPECT_THAT(Error("{\n  \"schema\": 1,\n  \"tool\" }"),
+              HasSubstr("not JSON from line 3, column"));
   EXPECT_THAT(Error(""), HasSubstr("not JSON from line 1, column 1"));
   EXPECT_THAT(Error("\xff\x1b[2J"), HasSubstr("not JSON from line 1, column 1"));
   const std::string text = Write(SampleReport());
@@ -180,8 +180,9 @@ TEST(ReadJsonReportFile, NamesTheFile) {
   const testing::TemporaryDirectory directory;
   const std::string path = directory / "r.json";
   EXPECT_EQ(ReadJsonReportFile(path).status().message(),
-            "cannot read " + path + ": No such file or directory; make it with loopsan run --json=" +
-                path + " -- COMMAND");
+            "cannot read " + path +
+                ": No such file or directory; make it with loopsan run --json=" + path +
+                " -- COMMAND");
   std::ofstream(path) << "{";
   EXPECT_THAT(std::string(ReadJsonReportFile(path).status().message()),
               StartsWith(path + ": no report of loopsan: not JSON"));

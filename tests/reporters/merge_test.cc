@@ -56,7 +56,8 @@ Report ShardOf(int begin, int end) {
   report.warnings = {"the machine was busy"};
   std::map<int, Finding> findings;
   for (int process = begin; process < end; ++process) {
-    report.processes.push_back({.pid = process, .executable = "/bin/tests", .loops = {{.turns = 5}}});
+    report.processes.push_back(
+        {.pid = process, .executable = "/bin/tests", .loops = {{.turns = 5}}});
     report.processes.back().loops[0].kind = "epoll";
     for (int place : {process % 7, 7 + process % 3}) {
       const Finding one = FindingOf(process, place);
@@ -165,9 +166,7 @@ TEST(MergeReports, DoesNotOverflow) {
   EXPECT_TRUE(ReadJsonReport(Write(merged)).ok());
 }
 
-TEST(MergeReports, MakesNothingOfNothing) {
-  EXPECT_EQ(Write(MergeReports({})), Write(Report()));
-}
+TEST(MergeReports, MakesNothingOfNothing) { EXPECT_EQ(Write(MergeReports({})), Write(Report())); }
 
 }  // namespace
 }  // namespace loopsan

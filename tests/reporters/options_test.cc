@@ -14,9 +14,20 @@ std::string Error(std::string_view text) {
   return std::string(ParseOptions(text, options).message());
 }
 
+// "threshold, calls, ...", as errors list them.
+std::string Names() {
+  std::string names;
+  for (const OptionInfo& option : OptionList()) {
+    if (!names.empty()) names += ", ";
+    names += option.name;
+  }
+  return names;
+}
+
 TEST(ParseOptions, ReadsEverySettingOfTheList) {
   Options options;
   ASSERT_TRUE(ParseOptions("threshold=250ms:calls=strict:json=a.json:output=b.txt:require_loop=1:"
+                           "fail_on=new:baseline=c.json:budget=findings=3:source_root=/src:"
                            "quiet=true:color=never:suppressions=a.supp:rule_pack=node:"
                            "write_suppressions=c.supp:help=1",
                            options)
@@ -26,6 +37,10 @@ TEST(ParseOptions, ReadsEverySettingOfTheList) {
   EXPECT_EQ(options.json_path, "a.json");
   EXPECT_EQ(options.output_path, "b.txt");
   EXPECT_TRUE(options.require_loop);
+  EXPECT_EQ(options.fail_on, FailOn::kNew);
+  EXPECT_EQ(options.baseline_path, "c.json");
+  EXPECT_EQ(options.budgets, (Budgets{.findings = 3}));
+  EXPECT_EQ(options.source_root, "/src");
   EXPECT_TRUE(options.quiet);
   EXPECT_EQ(options.color, ColorMode::kNever);
   EXPECT_EQ(options.suppression_files, std::vector<std::string>{"a.supp"});
@@ -72,9 +87,7 @@ TEST(ParseOptions, AcceptsHyphensInNames) {
 }
 
 TEST(ParseOptions, NamesAnUnknownKeyAndListsTheKnownOnes) {
-  EXPECT_EQ(Error("treshold=1"),
-            "unknown option 'treshold'; the options are threshold, calls, json, output, "
-            "require_loop, quiet, color, suppressions, rule_pack, write_suppressions, help");
+  EXPECT_EQ(Error("treshold=1"), "unknown option 'treshold'; the options are " + Names());
 }
 
 TEST(ParseOptions, NamesABadValueAndWhatIsPossible) {
@@ -88,9 +101,7 @@ TEST(ParseOptions, NamesABadValueAndWhatIsPossible) {
 }
 
 TEST(ParseOptions, RefusesAWordWithoutAValue) {
-  EXPECT_EQ(Error("quiet"),
-            "'quiet' has no value; expected name=value with one of threshold, calls, json, output, "
-            "require_loop, quiet, color, suppressions, rule_pack, write_suppressions, help");
+  EXPECT_EQ(Error("quiet"), "'quiet' has no value; expected name=value with one of " + Names());
 }
 
 TEST(ParseOptions, RefusesAnOpenQuote) {
@@ -123,6 +134,71 @@ TEST(ParseDuration, RefusesWhatIsNoLengthOfTime) {
   }
 }
 
+TEST(ParseBudget, ReadsEachKey) {
+  Options options;
+  ASSERT_TRUE(ParseOptions("budget=worst-stall=200ms:budget=blocked-total=2:"
+                           "budget=longest-step=0.5s:budget=findings=0",
+                           options)
+                  .ok());
+  EXPECT_EQ(options.budgets, (Budgets{.worst_stall_seconds = 0.2,
+                                      .blocked_total_seconds = 2,
+                                      .longest_step_seconds = 0.5,
+                                      .findings = 0}));
+  ASSERT_TRUE(ParseBudget("", options.budgets).ok());
+  EXPECT_EQ(options.budgets, Budgets());
+}
+
+TEST(ParseBudget, LetsTheLastOfTwoWin) {
+  Budgets budgets;
+  ASSERT_TRUE(ParseBudget("findings=1", budgets).ok());
+  ASSERT_TRUE(ParseBudget("findings=2", budgets).ok());
+  EXPECT_EQ(budgets, (Budgets{.findings = 2}));
+}
+
+TEST(ParseBudget, NamesWhatItDoesNotUnderstand) {
+  EXPECT_EQ(Error("budget=stall=1"),
+            "budget: bad value 'stall=1'; expected worst-stall=TIME, blocked-total=TIME, "
+            "longest-step=TIME or findings=NUMBER");
+  EXPECT_EQ(
+      Error("budget=worst-stall"),
+      "budget: worst-stall: bad value ''; expected a duration such as 100ms, 0.5s, 250us or 2 "
+      "(seconds)");
+  for (const char* text : {"findings", "findings=", "findings=-1", "findings=1.5", "findings=x",
+                           "findings=18446744073709551616"}) {
+    Budgets budgets{.findings = 7};
+    EXPECT_FALSE(ParseBudget(text, budgets).ok()) << text;
+    EXPECT_EQ(budgets, (Budgets{.findings = 7})) << text;
+  }
+}
+
+TEST(ParseFailOn, NamesWhatIsPossible) {
+  EXPECT_EQ(Error("fail_on=all"), "fail_on: bad value 'all'; expected new, error, warning or none");
+}
+
+TEST(ReportFileOptions, OffersAFileForEachReporterThatHasNoOptionYet) {
+  const Reporter reporters[] = {{"text", WriteText}, {"json", WriteJson}, {"sarif", WriteJson}};
+  const std::vector<OptionInfo> options = ReportFileOptions(reporters);
+  ASSERT_EQ(options.size(), 1u);
+  EXPECT_EQ(options[0].Flag(), "--sarif");
+  EXPECT_EQ(options[0].kind, OptionKind::kFile);
+  EXPECT_EQ(options[0].help, "also write the report as sarif to FILE ('-': standard output)");
+}
+
+TEST(OptionList, OffersExactlyTheReportersOfTheTable) {
+  size_t offered = 0;
+  for (const Reporter& reporter : Reporters()) {
+    Options options;
+    if (reporter.name == "text") continue;  // its option is "output"
+    EXPECT_TRUE(SetOption(reporter.name, "a.out", options).ok()) << reporter.name;
+    if (reporter.name == "json") continue;
+    EXPECT_EQ(options.report_paths[std::string(reporter.name)], "a.out");
+    ++offered;
+  }
+  EXPECT_EQ(ReportFileOptions(Reporters()).size(), offered);
+  Options options;
+  EXPECT_FALSE(SetOption("no_such_format", "a.out", options).ok());
+}
+
 TEST(OptionList, GivesTheDefaultsOfTheStructure) {
   Options from_list;
   from_list.threshold_seconds = 99;
@@ -131,6 +207,9 @@ TEST(OptionList, GivesTheDefaultsOfTheStructure) {
   from_list.suppression_files = from_list.rule_packs = {"x"};
   from_list.require_loop = from_list.quiet = from_list.help = true;
   from_list.color = ColorMode::kNever;
+  from_list.fail_on = FailOn::kNone;
+  from_list.baseline_path = from_list.source_root = "x";
+  from_list.budgets.findings = 1;
   for (const OptionInfo& option : OptionList()) {
     ASSERT_TRUE(SetOption(option.name, option.default_text, from_list).ok()) << option.name;
   }
@@ -146,17 +225,27 @@ TEST(OptionList, GivesTheDefaultsOfTheStructure) {
   EXPECT_EQ(from_list.rule_packs, defaults.rule_packs);
   EXPECT_EQ(from_list.write_suppressions_path, defaults.write_suppressions_path);
   EXPECT_EQ(from_list.help, defaults.help);
+  EXPECT_EQ(from_list.fail_on, defaults.fail_on);
+  EXPECT_EQ(from_list.baseline_path, defaults.baseline_path);
+  EXPECT_EQ(from_list.source_root, defaults.source_root);
+  EXPECT_EQ(from_list.budgets, defaults.budgets);
 }
 
 TEST(PrintOptions, ShowsTheValuesInEffect) {
   Options options;
-  ASSERT_TRUE(ParseOptions("threshold=0.25:json=a.json:quiet=1", options).ok());
+  ASSERT_TRUE(ParseOptions("threshold=0.25:json=a.json:quiet=1:budget=worst-stall=0.2:"
+                           "budget=findings=3",
+                           options)
+                  .ok());
   std::ostringstream out;
   PrintOptions(options, out);
   EXPECT_NE(out.str().find("  threshold=250ms  [DURATION]\n"), std::string::npos) << out.str();
   EXPECT_NE(out.str().find("  json=a.json  [FILE]\n"), std::string::npos) << out.str();
   EXPECT_NE(out.str().find("  quiet=true  [true|false]\n"), std::string::npos) << out.str();
   EXPECT_NE(out.str().find("  calls=floor  [floor|strict|off]\n"), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("  budget=worst-stall=200ms findings=3  [KEY=VALUE]\n"),
+            std::string::npos)
+      << out.str();
 }
 
 TEST(PrintOptionsTable, HasOneRowForEachOption) {

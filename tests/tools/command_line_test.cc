@@ -91,6 +91,19 @@ TEST(ReadFlags, LetsTheLastOfTwoWin) {
   EXPECT_DOUBLE_EQ(OptionsOf({"--threshold=1", "--threshold=2"}).threshold_seconds, 2);
 }
 
+TEST(ReadFlags, AddsUpTheBudgets) {
+  const Options options = OptionsOf({"--budget=worst-stall=200ms", "--budget", "findings=3", "x"});
+  EXPECT_EQ(options.budgets, (Budgets{.worst_stall_seconds = 0.2, .findings = 3}));
+}
+
+TEST(ReadFlags, SetsTheGate) {
+  const Options options = OptionsOf({"--fail-on=error", "--baseline", "b.json"});
+  EXPECT_EQ(options.fail_on, FailOn::kError);
+  EXPECT_EQ(options.baseline_path, "b.json");
+  EXPECT_THAT(FlagError({"--fail-on=all"}),
+              HasSubstr("--fail-on: bad value 'all'; expected new, error, warning or none"));
+}
+
 TEST(ReadFlags, CanTurnASwitchOffAgain) {
   Options options;
   options.quiet = true;

@@ -32,6 +32,18 @@ TEST(ExitStatus, PrefersTheCommandsFailureToALostReport) {
   EXPECT_EQ(ExitStatusOf(CommandEnd{.exit_code = 2}, RunVerdict{.report_failed = true}), 2);
 }
 
+TEST(ExitStatus, Is66WhenTheGateFailed) {
+  EXPECT_EQ(ExitStatusOf(CommandEnd{}, RunVerdict{.gate_failed = true}), 66);
+}
+
+TEST(ExitStatus, PrefersEverythingElseToTheGate) {
+  EXPECT_EQ(ExitStatusOf(CommandEnd{.exit_code = 1}, RunVerdict{.gate_failed = true}), 1);
+  EXPECT_EQ(ExitStatusOf(CommandEnd{.signal = 6}, RunVerdict{.gate_failed = true}), 134);
+  EXPECT_EQ(ExitStatusOf(CommandEnd{}, RunVerdict{.report_failed = true, .gate_failed = true}),
+            125);
+  EXPECT_EQ(ExitStatusOf(CommandEnd{}, RunVerdict{.loop_missing = true, .gate_failed = true}), 67);
+}
+
 TEST(ExitStatus, TellsWhyACommandWasNotStarted) {
   EXPECT_EQ(ExitStatusOf(absl::NotFoundError("")), 127);
   EXPECT_EQ(ExitStatusOf(absl::PermissionDeniedError("")), 126);

@@ -50,6 +50,8 @@ class FakeCollector : public Collector {
       Finding finding;
       finding.id = "F1";
       finding.rule = "blocking-call";
+      finding.level = "error";
+      finding.fingerprint = "0123456789abcdef";
       finding.call = "nanosleep";
       finding.message = "nanosleep blocked the loop for 0.3 s";
       report.findings.push_back(finding);

@@ -58,6 +58,39 @@ TEST(ReportOutputs, WritesBothReports) {
   EXPECT_GT(std::filesystem::file_size(options.output_path), 0u);
 }
 
+constexpr Reporter kReporters[] = {{"text", WriteText}, {"json", WriteJson}, {"sarif", WriteJson}};
+
+TEST(ReportOutputs, WritesAFileForEachReporterThatTheOptionsName) {
+  const TemporaryDirectory directory;
+  Options options;
+  options.output_path = directory / "r.txt";
+  options.json_path = directory / "r.json";
+  options.report_paths["sarif"] = directory / "r.sarif";
+  auto outputs = ReportOutputs::Open(options, kReporters);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_TRUE((*outputs)->Write(Report{}).ok());
+  EXPECT_GT(std::filesystem::file_size(options.report_paths["sarif"]), 0u);
+  EXPECT_EQ(std::filesystem::file_size(options.report_paths["sarif"]),
+            std::filesystem::file_size(options.json_path));
+}
+
+TEST(ReportOutputs, OpensNoFileThatIsNotAskedFor) {
+  Options options;
+  options.report_paths["sarif"] = "";
+  EXPECT_TRUE(ReportOutputs::Open(options, kReporters).ok());
+}
+
+TEST(ReportOutputs, NamesTheFlagOfAReporter) {
+  const TemporaryDirectory directory;
+  Options options;
+  options.report_paths["sarif"] = "/nonexistent/r.sarif";
+  EXPECT_THAT(std::string(ReportOutputs::Open(options, kReporters).status().message()),
+              HasSubstr("--sarif: cannot write /nonexistent/r.sarif: "));
+  options.json_path = options.report_paths["sarif"] = directory / "r";
+  EXPECT_THAT(std::string(ReportOutputs::Open(options, kReporters).status().message()),
+              HasSubstr("--sarif and --json both name"));
+}
+
 TEST(ReportOutputs, WritesTheJsonAlthoughTheTextCannotBeWritten) {
   const TemporaryDirectory directory;
   Options options;

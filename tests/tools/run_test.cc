@@ -260,6 +260,53 @@ TEST(Run, PreloadsTheProbeAndNamesTheSession) {
   EXPECT_THAT(result.out, Not(EndsWith("\n0\n")));
 }
 
+TEST(Run, FailsOnFindingsOnlyIfAskedTo) {
+  const std::string fake = "loop,finding";
+  EXPECT_EQ(Loopsan({"run", "--", "true"}, fake).exit_code, 0);
+  EXPECT_EQ(Loopsan({"run", "--fail-on=none", "--", "true"}, fake).exit_code, 0);
+  EXPECT_EQ(Loopsan({"run", "--fail-on=new", "--", "true"}, "loop").exit_code, 0);
+  const Finished failed = Loopsan({"run", "--fail-on=new", "--", "true"}, fake);
+  EXPECT_EQ(failed.exit_code, 66);
+  EXPECT_THAT(failed.err, HasSubstr("loopsan: the gate failed\n"
+                                    "  - F1 new error: nanosleep blocked the loop for 0.3 s\n"
+                                    "  fix it, or record it: "));
+  EXPECT_EQ(Loopsan({"run", "--fail-on=new", "--", "false"}, fake).exit_code, 1);
+}
+
+TEST(Run, TakesTheGateFromTheEnvironmentToo) {
+  EXPECT_EQ(Loopsan({"run", "--", "true"}, "loop,finding", "fail_on=error").exit_code, 66);
+  EXPECT_EQ(Loopsan({"run", "--", "true"}, "loop,finding", "budget=findings=0").exit_code, 66);
+  EXPECT_EQ(Loopsan({"run", "--", "true"}, "loop,finding", "budget=findings=1").exit_code, 0);
+}
+
+TEST(Run, SaysNothingOfAGateThatIsPassedIfItIsToBeQuiet) {
+  EXPECT_THAT(Loopsan({"run", "--quiet", "--fail-on=new", "--", "true"}, "loop").err, IsEmpty());
+  EXPECT_THAT(Loopsan({"run", "--quiet", "--fail-on=new", "--", "true"}, "loop,finding").err,
+              HasSubstr("the gate failed"));
+}
+
+TEST(Run, RefusesAMissingBaselineBeforeTheCommandRuns) {
+  const Finished result = Loopsan({"run", "--baseline=/nonexistent/b.json", "--", "echo", "ran"});
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_THAT(result.out, IsEmpty());
+  EXPECT_THAT(result.err,
+              HasSubstr("cannot read /nonexistent/b.json: No such file or directory; make "
+                        "it with loopsan run --json=report.json"));
+}
+
+TEST(Run, KnowsTheFindingsOfTheBaseline) {
+  const TemporaryDirectory directory;
+  const std::string report = directory / "r.json";
+  const std::string baseline = directory / "b.json";
+  EXPECT_EQ(Loopsan({"run", "--json=" + report, "--", "true"}, "loop,finding").exit_code, 0);
+  EXPECT_EQ(Loopsan({"baseline", report, "--output=" + baseline}).exit_code, 0);
+  const Finished known =
+      Loopsan({"run", "--baseline=" + baseline, "--json=" + report, "--", "true"}, "loop,finding");
+  EXPECT_EQ(known.exit_code, 0);
+  EXPECT_THAT(known.err, HasSubstr("the gate is passed: 1 finding of the baseline"));
+  EXPECT_THAT(Contents(report), HasSubstr("\"baseline_state\": \"unchanged\""));
+}
+
 // Descriptors, signals, limits, environment: all that a program can see.
 TEST(Run, GivesTheCommandWhatItWasGiven) {
   const std::vector<std::string> inherited = {"sh",

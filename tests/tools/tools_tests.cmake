@@ -50,6 +50,8 @@ gtest_discover_tests(tools_test)
 
 add_executable(run_test
   ${tools_tests_dir}/collect_test.cc
+  ${tools_tests_dir}/gate_commands_test.cc
+  ${tools_tests_dir}/../reporters/sample_report.cc
   ${tools_tests_dir}/run_test.cc
   ${tools_tests_dir}/run_signals_test.cc
 )
@@ -59,6 +61,7 @@ target_compile_definitions(run_test PRIVATE
   LOOPSAN_WITHOUT_PROBE="${fake_prefix}/nolib/bin/loopsan"
   STATIC_PROGRAM="$<TARGET_FILE:static_program>"
   LOOK_AROUND="$<TARGET_FILE:look_around>"
+  LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden"
   LOOPSAN_VERSION="${PROJECT_VERSION}")
 target_link_libraries(run_test PRIVATE loopsan_tools loopsan_test_support GTest::gmock_main util)
 add_dependencies(run_test loopsan_fake_cli static_program look_around)
