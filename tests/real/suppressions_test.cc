@@ -1,6 +1,7 @@
 // What a suppression file does to a run, from the command line to the exit.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <sstream>
@@ -129,6 +130,43 @@ TEST(RulePack, OfGlibcKnowsThatLocalhostNeedsNoNameServer) {
     EXPECT_THAT(finding["note"].get<std::string>(), HasSubstr("longer than its max"));
   }
   EXPECT_THAT(result.report["suppression_remarks"], IsEmpty());
+}
+
+TEST(RulePack, OfNodeKnowsHowLibuvStartsAProcess) {
+  const LoopsanResult all = RunUnderLoopsan({"node", ScriptPath("node/spawn.js")},
+                                            {.flags = {"--calls=strict"}, .environment = {}});
+  SCOPED_TRACE(Describe(all));
+  EXPECT_THAT(FindingsThat(all.report, {.function = "uv__signal_lock"}), Not(IsEmpty()));
+
+  const LoopsanResult rest =
+      RunUnderLoopsan({"node", ScriptPath("node/spawn.js")},
+                      {.flags = {"--calls=strict", "--rule-pack=node"}, .environment = {}});
+  SCOPED_TRACE(Describe(rest));
+  EXPECT_THAT(FindingsThat(rest.report, {.function = "uv__signal_lock"}), IsEmpty());
+  EXPECT_THAT(rest.report["suppressed"], Not(IsEmpty()));
+}
+
+// What a script does is its author's, however the pack is applied.
+TEST(RulePack, OfNodeDoesNotKnowWhatAScriptReads) {
+  const TemporaryDirectory directory;
+  const std::string fifo = directory / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const LoopsanResult result =
+      RunUnderLoopsan({"node", ScriptPath("node/fifo_read.js"), fifo},
+                      {.flags = {"--rule-pack=node,glibc"}, .environment = {}});
+  SCOPED_TRACE(Describe(result));
+  EXPECT_THAT(FindingsThat(result.report, {.rule = "blocking-call", .detail = fifo}), SizeIs(1));
+}
+
+TEST(RulePack, OfPythonKnowsNeitherSleepNorSubprocesses) {
+  for (const std::string script : {"time_sleep.py", "subprocess_run.py", "cpu_loop.py"}) {
+    const LoopsanResult result =
+        RunUnderLoopsan({"/usr/bin/python3", "-B", ScriptPath("python/" + script)},
+                        {.flags = {"--rule-pack=python,glibc"}, .environment = {}});
+    SCOPED_TRACE(Describe(result));
+    EXPECT_THAT(FindingsThat(result.report, {}), Not(IsEmpty())) << script;
+    EXPECT_THAT(result.report["suppressed"], IsEmpty()) << script;
+  }
 }
 
 }  // namespace
