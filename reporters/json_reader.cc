@@ -31,6 +31,11 @@ void ReadJson(const JsonPlace& from, FindingMember& member);
 void ReadJson(const JsonPlace& from, Finding& finding);
 void ReadJson(const JsonPlace& from, Capability& capability);
 void ReadJson(const JsonPlace& from, Dropped& dropped);
+void ReadJson(const JsonPlace& from, SuppressedFindings& suppressed);
+void ReadJson(const JsonPlace& from, SuppressionRemark& remark);
+void ReadJson(const JsonPlace& from, TimelineInterval& interval);
+void ReadJson(const JsonPlace& from, TimelineSpan& span);
+void ReadJson(const JsonPlace& from, LoopTimeline& loop);
 
 template <typename T>
 void ReadJson(const JsonPlace& from, std::vector<T>& to) {
@@ -157,6 +162,59 @@ void ReadJson(const JsonPlace& from, Dropped& dropped) {
   Read(from, "unsure", dropped.unsure);
 }
 
+void ReadJson(const JsonPlace& from, SuppressedFindings& suppressed) {
+  Read(from, "entry", suppressed.entry);
+  Read(from, "reason", suppressed.reason);
+  Read(from, "file", suppressed.file);
+  Read(from, "line", suppressed.line);
+  Read(from, "findings", suppressed.findings);
+  Read(from, "count", suppressed.count);
+  ReadSeconds(from, "total_seconds", suppressed.total_seconds);
+  ReadSeconds(from, "max_seconds", suppressed.max_seconds);
+}
+
+void ReadJson(const JsonPlace& from, SuppressionRemark& remark) {
+  Read(from, "level", remark.level);
+  Read(from, "message", remark.message);
+  Read(from, "entry", remark.entry);
+  Read(from, "file", remark.file);
+  Read(from, "line", remark.line);
+  if (remark.level != "warning" && remark.level != "note") {
+    from.Field("level").Fail("expected \"warning\" or \"note\"");
+  }
+}
+
+void ReadJson(const JsonPlace& from, TimelineInterval& interval) {
+  ReadSeconds(from, "start_seconds", interval.start_seconds);
+  ReadSeconds(from, "duration_seconds", interval.duration_seconds);
+  ReadSeconds(from, "busy_seconds", interval.busy_seconds);
+  ReadSeconds(from, "idle_seconds", interval.idle_seconds);
+  ReadSeconds(from, "cpu_seconds", interval.cpu_seconds);
+  ReadSeconds(from, "longest_step_seconds", interval.longest_step_seconds);
+  Read(from, "turns", interval.turns);
+}
+
+void ReadJson(const JsonPlace& from, TimelineSpan& span) {
+  Read(from, "kind", span.kind);
+  ReadSeconds(from, "start_seconds", span.start_seconds);
+  ReadSeconds(from, "duration_seconds", span.duration_seconds);
+  Read(from, "finding_id", span.finding_id);
+}
+
+void ReadJson(const JsonPlace& from, LoopTimeline& loop) {
+  Read(from, "pid", loop.pid);
+  Read(from, "thread_id", loop.thread_id);
+  Read(from, "thread_name", loop.thread_name);
+  Read(from, "intervals", loop.intervals);
+  Read(from, "spans", loop.spans);
+}
+
+void ReadJson(const JsonPlace& from, Timeline& timeline) {
+  Read(from, "loops", timeline.loops);
+  Read(from, "dropped_spans", timeline.dropped_spans);
+  Read(from, "dropped_loops", timeline.dropped_loops);
+}
+
 void ReadJson(const JsonPlace& from, Report& report) {
   Read(from, "command", report.command);
   Read(from, "exit_code", report.exit_code);
@@ -169,7 +227,10 @@ void ReadJson(const JsonPlace& from, Report& report) {
   Read(from, "unproven_findings", report.unproven_findings);
   Read(from, "capabilities", report.capabilities);
   Read(from, "warnings", report.warnings);
+  Read(from, "suppressed", report.suppressed);
+  Read(from, "suppression_remarks", report.suppression_remarks);
   Read(from, "dropped", report.dropped);
+  Read(from, "timeline", report.timeline);
 }
 
 absl::Status WithRemedy(const absl::Status& status) {

@@ -58,6 +58,14 @@ std::string Bytes(const ProcessSummary& process) {
   return out.str();
 }
 
+std::string Bytes(const LoopTimeline& loop) {
+  Report report;
+  report.timeline.loops.push_back(loop);
+  std::ostringstream out;
+  WriteJson(report, {}, out);
+  return out.str();
+}
+
 // The message tells the times, so it has to be told again with those of all.
 bool CanBeWordedAgain(const Finding& finding) {
   return !finding.cause.empty() && (finding.rule == "blocking-call" || finding.rule == "stall");
@@ -152,6 +160,60 @@ void MergeProcesses(std::vector<Report>& reports, Report& merged) {
   for (auto& [key, process] : sorted) merged.processes.push_back(std::move(process));
 }
 
+// What the processes did stays theirs; the findings have got other numbers.
+void MergeTimelines(std::vector<Report>& reports, Report& merged) {
+  std::map<std::string, std::string> ids;  // by fingerprint
+  for (const auto* findings : {&merged.findings, &merged.unproven_findings}) {
+    for (const Finding& finding : *findings) ids[finding.fingerprint] = finding.id;
+  }
+  std::multimap<std::tuple<pid_t, int, std::string>, LoopTimeline> sorted;
+  for (Report& report : reports) {
+    std::map<std::string, std::string> new_ids;
+    for (const auto* findings : {&report.findings, &report.unproven_findings}) {
+      for (const Finding& finding : *findings) new_ids[finding.id] = ids[finding.fingerprint];
+    }
+    for (LoopTimeline& loop : report.timeline.loops) {
+      for (TimelineSpan& span : loop.spans) span.finding_id = new_ids[span.finding_id];
+      auto key = std::make_tuple(loop.pid, loop.thread_id, Bytes(loop));
+      sorted.emplace(std::move(key), std::move(loop));
+    }
+    AddCount(merged.timeline.dropped_spans, report.timeline.dropped_spans);
+    AddCount(merged.timeline.dropped_loops, report.timeline.dropped_loops);
+  }
+  for (auto& [key, loop] : sorted) merged.timeline.loops.push_back(std::move(loop));
+}
+
+// An entry is unused only if it was in every shard.
+void MergeSuppressions(const std::vector<Report>& reports, Report& merged) {
+  using Entry = std::tuple<std::string, int, std::string, std::string>;
+  std::map<Entry, SuppressedFindings> used;
+  for (const Report& report : reports) {
+    for (const SuppressedFindings& one : report.suppressed) {
+      const Entry key{one.file, one.line, one.entry, one.reason};
+      const auto [it, inserted] = used.try_emplace(key, one);
+      if (inserted) continue;
+      AddCount(it->second.findings, one.findings);
+      AddCount(it->second.count, one.count);
+      AddTime(it->second.total_seconds, one.total_seconds);
+      it->second.max_seconds = std::max(it->second.max_seconds, one.max_seconds);
+    }
+  }
+  std::set<std::tuple<std::string, int, std::string>> used_lines;
+  for (auto& [key, one] : used) {
+    used_lines.emplace(one.file, one.line, one.entry);
+    merged.suppressed.push_back(std::move(one));
+  }
+  std::map<std::tuple<std::string, int, std::string, std::string>, SuppressionRemark> remarks;
+  for (const Report& report : reports) {
+    for (const SuppressionRemark& one : report.suppression_remarks) {
+      const bool unused = one.level == "note";
+      if (unused && used_lines.contains({one.file, one.line, one.entry})) continue;
+      remarks.try_emplace({one.file, one.line, one.entry, one.message}, one);
+    }
+  }
+  for (auto& [key, one] : remarks) merged.suppression_remarks.push_back(std::move(one));
+}
+
 // A way to a stack is as good as where it was worst.
 void MergeCapabilities(const std::vector<Report>& reports, Report& merged) {
   std::map<std::string, Capability> by_name;
@@ -206,6 +268,8 @@ Report MergeReports(std::vector<Report> reports) {
   MergeCapabilities(reports, merged);
   MergeWarnings(reports, merged);
   MergeProcesses(reports, merged);
+  MergeSuppressions(reports, merged);
+  MergeTimelines(reports, merged);
   return merged;
 }
 
