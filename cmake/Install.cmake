@@ -33,6 +33,7 @@ configure_package_config_file(
 write_basic_package_version_file(
   ${CMAKE_BINARY_DIR}/loopsanConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/loopsanConfig.cmake ${CMAKE_BINARY_DIR}/loopsanConfigVersion.cmake
+  ${CMAKE_CURRENT_LIST_DIR}/LoopsanTest.cmake
   DESTINATION ${LOOPSAN_PACKAGE_DIR})
 
 foreach(file LICENSE NOTICE)

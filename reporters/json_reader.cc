@@ -8,6 +8,7 @@
 #include "reporters/finding_facts.h"
 #include "reporters/internal/json_fields.h"
 #include "reporters/internal/text_file.h"
+#include "reporters/resymbolize.h"
 #include "reporters/step_context.h"
 
 namespace loopsan {
@@ -29,6 +30,7 @@ void ReadJson(const JsonPlace& from, LoopSummary& loop);
 void ReadJson(const JsonPlace& from, ProcessSummary& process);
 void ReadJson(const JsonPlace& from, FindingMember& member);
 void ReadJson(const JsonPlace& from, Finding& finding);
+void ReadJson(const JsonPlace& from, ReportModule& module);
 void ReadJson(const JsonPlace& from, Capability& capability);
 void ReadJson(const JsonPlace& from, Dropped& dropped);
 void ReadJson(const JsonPlace& from, SuppressedFindings& suppressed);
@@ -36,6 +38,7 @@ void ReadJson(const JsonPlace& from, SuppressionRemark& remark);
 void ReadJson(const JsonPlace& from, TimelineInterval& interval);
 void ReadJson(const JsonPlace& from, TimelineSpan& span);
 void ReadJson(const JsonPlace& from, LoopTimeline& loop);
+void ReadJson(const JsonPlace& from, Timeline& timeline);
 
 template <typename T>
 void ReadJson(const JsonPlace& from, std::vector<T>& to) {
@@ -146,6 +149,14 @@ void ReadJson(const JsonPlace& from, Finding& finding) {
   CheckValues(from, finding);
 }
 
+void ReadJson(const JsonPlace& from, ReportModule& module) {
+  Read(from, "path", module.path);
+  Read(from, "build_id", module.build_id);
+  if (!IsBuildId(module.build_id)) {
+    from.Field("build_id").Fail("expected an even number of hexadecimal digits in lower case");
+  }
+}
+
 void ReadJson(const JsonPlace& from, Capability& capability) {
   Read(from, "name", capability.name);
   Read(from, "available", capability.available);
@@ -225,6 +236,7 @@ void ReadJson(const JsonPlace& from, Report& report) {
   Read(from, "processes", report.processes);
   Read(from, "findings", report.findings);
   Read(from, "unproven_findings", report.unproven_findings);
+  Read(from, "modules", report.modules);
   Read(from, "capabilities", report.capabilities);
   Read(from, "warnings", report.warnings);
   Read(from, "suppressed", report.suppressed);

@@ -14,6 +14,7 @@ Json ToJson(const LoopSummary& loop);
 Json ToJson(const ProcessSummary& process);
 Json ToJson(const FindingMember& member);
 Json ToJson(const Finding& finding);
+Json ToJson(const ReportModule& module);
 Json ToJson(const Capability& capability);
 Json ToJson(const TimelineInterval& interval);
 Json ToJson(const TimelineSpan& span);
@@ -109,6 +110,10 @@ Json ToJson(const Finding& finding) {
   };
 }
 
+Json ToJson(const ReportModule& module) {
+  return {{"path", module.path}, {"build_id", module.build_id}};
+}
+
 Json ToJson(const Capability& capability) {
   return {
       {"name", capability.name},
@@ -201,6 +206,7 @@ Json ToJson(const Report& report) {
       {"processes", ToJson(report.processes)},
       {"findings", ToJson(report.findings)},
       {"unproven_findings", ToJson(report.unproven_findings)},
+      {"modules", ToJson(report.modules)},
       {"capabilities", ToJson(report.capabilities)},
       {"warnings", report.warnings},
       {"suppressed", ToJson(report.suppressed)},

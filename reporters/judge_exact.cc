@@ -348,6 +348,7 @@ void Judge::Private::HandleFinding(Process& process, const EventSeen& seen) {
     for (const MemberTold& member : text.members) {
       entry.finding.members.push_back(
           {member.what, member.where, SymbolizeStack(process, StackOf(member.return_addresses))});
+      NoteModules(process, entry.finding.members.back().stack);
     }
     // The program may hang from now on, and its report be long in coming.
     const bool is_news = entry.finding.level == "error" &&

@@ -85,6 +85,7 @@ judging::FindingEntry& Judge::Private::Merge(Process& process, uint32_t cell,
     entry.finding = std::move(finding);
     Finding& made = entry.finding;
     made.stack = SymbolizeStack(process, stack);
+    NoteModules(process, made.stack);
     made.stack_source = SourceName(stack.source);
     if (!stack.complete && !stack.frames.empty()) {
       absl::StrAppend(&made.note, made.note.empty() ? "" : "; ",
@@ -96,6 +97,18 @@ judging::FindingEntry& Judge::Private::Merge(Process& process, uint32_t cell,
   }
   entry.loops.insert({process.key, cell});
   return entry;
+}
+
+void Judge::Private::NoteModules(Process& process, const std::vector<ReportFrame>& stack) {
+  std::set<std::string> paths;
+  for (const ReportFrame& frame : stack) {
+    if (frame.module.starts_with('/')) paths.insert(frame.module);
+  }
+  for (const std::string& path : paths) {
+    std::string build_id = process.stacks->BuildId(path);
+    const auto [known, inserted] = build_ids_.try_emplace(path, build_id);
+    if (!inserted && known->second != build_id) known->second.clear();
+  }
 }
 
 void Judge::Private::Count(FindingEntry& entry, const Process& process, double seconds) {
@@ -149,6 +162,7 @@ void Judge::Private::FillReport(Report& report) {
   rank(report.findings, "F");
   rank(report.unproven_findings, "U");
   report.timeline = timeline_.Finish(ids);
+  for (const auto& [path, build_id] : build_ids_) report.modules.push_back({path, build_id});
   if (descheduled_ > 0) {
     warnings_.push_back(
         absl::StrFormat("%d calls or steps took up to %s because the machine did not let the "

@@ -214,6 +214,18 @@ void MergeSuppressions(const std::vector<Report>& reports, Report& merged) {
   for (auto& [key, one] : remarks) merged.suppression_remarks.push_back(std::move(one));
 }
 
+// Where shards had different files at one path, it has no build-id.
+void MergeModules(const std::vector<Report>& reports, Report& merged) {
+  std::map<std::string, std::string> build_ids;
+  for (const Report& report : reports) {
+    for (const ReportModule& module : report.modules) {
+      const auto [known, inserted] = build_ids.try_emplace(module.path, module.build_id);
+      if (!inserted && known->second != module.build_id) known->second.clear();
+    }
+  }
+  for (auto& [path, build_id] : build_ids) merged.modules.push_back({path, std::move(build_id)});
+}
+
 // A way to a stack is as good as where it was worst.
 void MergeCapabilities(const std::vector<Report>& reports, Report& merged) {
   std::map<std::string, Capability> by_name;
@@ -268,6 +280,7 @@ Report MergeReports(std::vector<Report> reports) {
   MergeCapabilities(reports, merged);
   MergeWarnings(reports, merged);
   MergeProcesses(reports, merged);
+  MergeModules(reports, merged);
   MergeSuppressions(reports, merged);
   MergeTimelines(reports, merged);
   return merged;

@@ -160,6 +160,13 @@ struct SuppressionRemark {
   int line = 0;
 };
 
+// A file that frames of the report are in. With its build-id their names can be found
+// later, and elsewhere.
+struct ReportModule {
+  std::string path;
+  std::string build_id;  // hexadecimal digits; empty if it has none, or files of one path differed
+};
+
 struct Report {
   std::vector<std::string> command;
   int exit_code = 0;
@@ -169,6 +176,7 @@ struct Report {
   std::vector<ProcessSummary> processes;
   std::vector<Finding> findings;           // ranked: most time taken from a loop first
   std::vector<Finding> unproven_findings;  // on threads that may not be event loops
+  std::vector<ReportModule> modules;       // by path
   std::vector<Capability> capabilities;
   std::vector<std::string> warnings;           // what was not possible, in sentences
   std::vector<SuppressedFindings> suppressed;  // those entries that were used, in their order

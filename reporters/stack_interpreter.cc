@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "reporters/process_image.h"
 #include "reporters/unwinder.h"
@@ -41,6 +42,15 @@ class ProcessInterpreter : public StackInterpreter {
   std::string ModuleOffset(const StackFrame& frame) override {
     const MappedModule* module = image_.FindModule(frame.pc);
     return module == nullptr ? "" : absl::StrCat(module->path, "+", frame.pc - module->load_bias);
+  }
+
+  std::string BuildId(const std::string& path) override {
+    for (const MappedModule& module : image_.modules()) {
+      if (module.path != path) continue;
+      return absl::BytesToHexString(
+          {reinterpret_cast<const char*>(module.build_id.data()), module.build_id.size()});
+    }
+    return "";
   }
 
   std::vector<std::string> Warnings() const override { return image_.warnings(); }

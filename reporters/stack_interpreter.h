@@ -30,6 +30,10 @@ class StackInterpreter {
   // "path+offset": the same in every process that runs the file; "" for JIT code.
   virtual std::string ModuleOffset(const StackFrame& frame) = 0;
 
+  // Of the module at this path, as the process had it mapped, in hexadecimal digits;
+  // empty if it has none.
+  virtual std::string BuildId(const std::string& /*path*/) { return ""; }
+
   // Sentences for the report: files that changed on disk and the like.
   virtual std::vector<std::string> Warnings() const = 0;
 };

@@ -12,6 +12,7 @@
 #include "tools/exit_status.h"
 #include "tools/output.h"
 #include "tools/subcommand.h"
+#include "tools/suppression_files.h"
 
 namespace loopsan {
 namespace {
@@ -48,11 +49,16 @@ int CheckReport(const std::vector<std::string>& arguments) {
   flags.AddOption("budget", options,
                   "what must not be exceeded; may be given several times: worst-stall=TIME, "
                   "blocked-total=TIME, longest-step=TIME, findings=NUMBER");
+  flags.AddOption("suppressions", options);
+  flags.AddOption("rule_pack", options);
   int exit_status = 0;
   if (!ParseOrExit(flags, "check", arguments, exit_status)) return exit_status;
 
   absl::StatusOr<Report> report = ReadJsonReportFile(file);
   if (!report.ok()) return FailCommand(report.status());
+  const absl::StatusOr<Suppressions> suppressions = ReadSuppressions(options, RulePackFolders());
+  if (!suppressions.ok()) return FailCommand(suppressions.status());
+  ApplySuppressions(*report, *suppressions, Today());
   std::optional<BaselineComparison> comparison;
   if (!options.baseline_path.empty()) {
     const absl::StatusOr<Baseline> baseline = ReadBaselineFile(options.baseline_path);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "reporters/json_reader.h"
 #include "reporters/reporter.h"
+#include "reporters/resymbolize.h"
 #include "tools/command_flags.h"
 #include "tools/output.h"
 #include "tools/report_outputs.h"
@@ -22,6 +23,7 @@ constexpr char kFooter[] =
   loopsan report report.json                           as it was printed at the end of the run
   loopsan report report.json --format=json --output=copy.json
   ssh ci cat report.json | loopsan report -            of standard input
+  loopsan report report.json --sysroot=/srv/image      of a stripped program, where its symbols are
 
 Exit status: 0, also if there are findings (see loopsan check); 125 if it cannot be read or written.)";
 
@@ -31,13 +33,6 @@ std::string FormatNames(const char* separator) {
     absl::StrAppend(&names, names.empty() ? "" : separator, std::string(reporter.name));
   }
   return names;
-}
-
-const Reporter* FindReporter(const std::string& name) {
-  for (const Reporter& reporter : Reporters()) {
-    if (reporter.name == name) return &reporter;
-  }
-  return nullptr;
 }
 
 }  // namespace
@@ -53,6 +48,15 @@ int ShowReport(const std::vector<std::string>& arguments) {
   flags.AddValue("--format", format, FormatNames("|"), "how to show it (default text)");
   flags.AddOption("output", options,
                   "write it to FILE ('-': standard output, which is the default)");
+  SymbolSources symbols;
+  flags.AddValue(
+      "--sysroot", symbols.sysroot, "DIR",
+      "name the stacks anew, with the programs and libraries below DIR, which lie there as "
+      "on the machine of the run");
+  flags.AddValue(
+      "--debug-dir", symbols.debug_root, "DIR",
+      "likewise, with debug files DIR/.build-id/xx/rest.debug (default with --sysroot: its "
+      "usr/lib/debug)");
   flags.AddOption("source_root", options);
   flags.AddOption("color", options);
   int exit_status = 0;
@@ -63,8 +67,11 @@ int ShowReport(const std::vector<std::string>& arguments) {
     return FailCommand(absl::InvalidArgumentError(
         absl::StrCat("unknown format '", format, "'; the formats are ", FormatNames(", "))));
   }
-  const absl::StatusOr<Report> report = ReadJsonReportFile(file);
+  absl::StatusOr<Report> report = ReadJsonReportFile(file);
   if (!report.ok()) return FailCommand(report.status());
+  if (!symbols.sysroot.empty() || !symbols.debug_root.empty()) {
+    for (const std::string& complaint : Resymbolize(*report, symbols)) Complain(complaint);
+  }
   const absl::StatusOr<std::unique_ptr<Output>> output = Output::Open(options.output_path);
   if (!output.ok()) return FailCommand(output.status());
   const bool color =

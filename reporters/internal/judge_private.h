@@ -297,6 +297,7 @@ class Judge::Private {
                                              const judging::Loop& loop) {
     return {process.key, process.pid, loop.tid};
   }
+  void NoteModules(judging::Process& process, const std::vector<ReportFrame>& stack);
   bool LoopIsProven(const judging::Loop& loop) const;
 
   const Options options_;
@@ -307,6 +308,7 @@ class Judge::Private {
   std::map<std::string, judging::FindingEntry> findings_;
   std::set<std::pair<uint32_t, uint32_t>> unproven_;
   std::map<std::string, uint64_t> told_;  // stalls, and when they had their last live line
+  std::map<std::string, std::string> build_ids_;  // by path of the module
   Dropped dropped_;
   std::vector<std::string> warnings_;
   TimelineRecorder timeline_{clock_};

@@ -45,6 +45,16 @@ check_run(ignored ${CMAKE_COMMAND} -G ${GENERATOR} -S ${CONSUMER} -B ${WORK}/con
 file(READ ${WORK}/consumer-build/found found)
 check_equal("${found}" "${prefix}/${LIBDIR}/libloopsan.so\n${prefix}/bin/loopsan\n")
 check_run(ignored ${CMAKE_COMMAND} --build ${WORK}/consumer-build)
+if(NOT SANITIZE)  # a sanitizer wants to be the first library of a program
+  check_run(ignored ${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/consumer-build --output-on-failure)
+  # Both failed for what blocks, and not for another reason.
+  foreach(report reports/fails.json watched.json)
+    file(READ ${WORK}/consumer-build/${report} found)
+    if(NOT found MATCHES "usleep")
+      message(FATAL_ERROR "${report} has no usleep: ${found}")
+    endif()
+  endforeach()
+endif()
 check_run(answer ${WORK}/consumer-build/consumer)
 check_equal("${answer}" "42\n")
 if(NOT SANITIZE)  # whose runtime wants to be the first library of a program
