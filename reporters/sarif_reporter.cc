@@ -248,12 +248,13 @@ class SarifWriter {
     const size_t awaits = std::min(finding.async_stack.size(), kMaxFrames);
     for (const SourcePlace& place :
          finding.async_stack | std::views::take(awaits) | std::views::reverse) {
-      add(place, Concat("co_await in ", CoroutineText(place)));
+      const std::string name = CoroutineText(place);
+      add(place, name.empty() ? "co_await" : Concat("co_await in ", name));
     }
     const size_t frames = std::min(finding.stack.size(), kMaxFrames);
     for (const ReportFrame& frame :
          finding.stack | std::views::take(frames) | std::views::reverse) {
-      add(PlaceOf(frame), FunctionText(frame.function));
+      add(PlaceOf(frame), frame.function.empty() ? "a function" : FunctionText(frame.function));
     }
     for (size_t i = 0; i < steps.size(); ++i) steps[i]["executionOrder"] = i + 1;
     if (!steps.empty()) steps.back()["importance"] = "essential";
