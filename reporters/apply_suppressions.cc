@@ -29,9 +29,14 @@ struct FrameTexts {
       : functions(NamesOf(place.function)), file(place.file) {}
 
   static std::vector<std::string> NamesOf(const std::string& function) {
-    if (function.empty()) return {};
-    return {function, std::string(WithoutReturnType(function)),
-            std::string(WithoutReturnType(BareName(function)))};
+    std::vector<std::string> names;
+    const auto add = [&names](std::string_view name) {
+      if (!name.empty() && (names.empty() || names.back() != name)) names.emplace_back(name);
+    };
+    add(function);
+    add(WithoutReturnType(function));
+    add(WithoutReturnType(BareName(function)));
+    return names;
   }
 
   std::vector<std::string> functions;
@@ -45,7 +50,8 @@ bool MatchesName(const TextPattern& pattern, const std::vector<std::string>& nam
 }
 
 bool MatchesPath(const TextPattern& pattern, std::string_view path) {
-  return pattern.Matches(path) || pattern.Matches(BaseName(path));
+  // Where the path begins matters to '^' only.
+  return pattern.Matches(path) || (pattern.IsTiedToStart() && pattern.Matches(BaseName(path)));
 }
 
 // "read" for the twins that a program built otherwise calls: __read_chk, pread64.

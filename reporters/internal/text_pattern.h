@@ -26,6 +26,9 @@ class TextPattern {
   // True for "", "*", "^", "^*$" ...: such a pattern says nothing.
   bool MatchesEverything() const;
 
+  // False: what matches a part of a text matches the text.
+  bool IsTiedToStart() const { return tied_to_start_; }
+
  private:
   std::vector<std::string> pieces_;  // what stands between the '*'s, empty ones left out
   bool tied_to_start_ = false;
