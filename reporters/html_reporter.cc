@@ -124,7 +124,7 @@ class Tables {
     const auto [it, is_new] = frame_indices_.try_emplace(key, frames_.size());
     if (!is_new) return it->second;
     const FrameOwner owner = OwnerOf(frame);
-    const size_t short_name = String(ShortName(frame.function));
+    const size_t short_name = String(text::FunctionText(frame.function));
     frames_.push_back({std::get<0>(key), short_name, std::get<1>(key), frame.line, std::get<3>(key),
                        text::Concat("0x", Hexadecimal(frame.offset)), frame.inlined ? 1 : 0,
                        String(owner.library), owner.starts_thread ? 1 : 0});

@@ -87,12 +87,12 @@ class TraceWriter {
     if (const auto found = findings_.find(span.finding_id); found != findings_.end()) {
       const Finding& finding = *found->second;
       const ReportFrame* own = OwnFrame(finding.stack);
-      const std::string place = own == nullptr ? "" : ShortName(own->function);
+      const std::string place = own == nullptr ? "" : text::FunctionText(own->function);
       event["name"] = finding.call.empty()
-                          ? text::Concat(span.kind, place.empty() ? "" : " in ", Printable(place))
+                          ? text::Concat(span.kind, place.empty() ? "" : " in ", place)
                           : Printable(finding.call);
       event["args"] = {{"finding", finding.id}, {"message", Printable(finding.message)}};
-      if (!place.empty()) event["args"]["function"] = Printable(place);
+      if (!place.empty()) event["args"]["function"] = place;
     }
     events_.push_back(std::move(event));
   }

@@ -16,7 +16,7 @@ export function frameAt(index) {
 }
 
 export function placeOf([name, file, line]) {
-  return {name: report.strings[name], file: report.strings[file], fileIndex: file, line};
+  return {name: report.strings[name], file: report.strings[file], fileIndex: file, line, module: ''};
 }
 
 export function excerptOf(frame) {
@@ -26,7 +26,8 @@ export function excerptOf(frame) {
 export function frameName(frame) {
   if (frame.name) return frame.name;
   const module = baseName(frame.module);
-  return module ? `(${module}+${frame.offset})` : `(${frame.offset})`;
+  if (module) return `(${module}+${frame.offset})`;
+  return frame.offset ? `(${frame.offset})` : '(no name)';
 }
 
 export function baseName(path) {

@@ -3,7 +3,7 @@ import report, {baseName, causeOf, excerptOf, frameAt, frameName, lineText, lost
   from './data.js';
 import {button, element, formatCount, formatSeconds} from './dom.js';
 
-const PAGE_SIZE = 50;
+const PAGE_SIZE = 20;
 const MAX_FRAMES = 60;
 
 const findings = report.findings;

@@ -10,7 +10,9 @@ const LANES = [
   {title: 'call', kinds: ['blocking-call'], color: '--lane-call'},
 ];
 const LANE_HEIGHT = 18;
-const AXIS_WIDTH = 58;
+const AXIS_WIDTH = 64;
+const AXIS_HEIGHT = 34;
+const TOP = 8;
 
 function loopLabel(loop) {
   const name = loop.thread || `thread ${loop.tid}`;
@@ -103,7 +105,8 @@ export function makeTimeline(reveal) {
       scales: {x: {time: false}, y: {range: (_, __, max) => [0, Math.max(max, 1) * 1.05]}, ...extra.scales},
       cursor: {sync: {key: 'loopsan'}, drag: {x: true, y: false}, y: false, ...extra.cursor},
       legend: {show: extra.legend !== false, live: true},
-      axes: [{...axis, space: 70, values: (_, ticks) => ticks.map((tick) => `${+tick.toFixed(6)} s`)},
+      padding: [TOP, null, 0, null],
+      axes: [{...axis, space: 70, size: AXIS_HEIGHT, values: (_, ticks) => ticks.map((tick) => `${+tick.toFixed(6)} s`)},
              {...axis, size: AXIS_WIDTH, ...extra.axis}],
       series: [{label: 'at', value: (_, value) => (value === null ? '--' : `${value.toFixed(3)} s`)},
                ...extra.series],
@@ -166,7 +169,8 @@ export function makeTimeline(reveal) {
       (span[3] >= 0 ? `\n${report.findings[span[3]].id}: ${report.findings[span[3]].message}` : '');
   }
 
-  function makePlots() {
+  // The whole run, unless `keep` says which part.
+  function makePlots(keep) {
     for (const plot of plots) plot.destroy();
     charts.replaceChildren();
     const {time, delay, busyShare, cpuShare} = columnsOf(loop.intervals);
@@ -199,7 +203,7 @@ export function makeTimeline(reveal) {
         }));
     if (loop.spans.length > 0) {
       add('What took long (click for the finding)', 'span-chart', [time, time.map(() => null)],
-          options(LANES.length * LANE_HEIGHT + 42, {
+          options(LANES.length * LANE_HEIGHT + AXIS_HEIGHT + TOP, {
             legend: false,
             scales: {y: {range: [0, 1]}},
             series: [{label: '', points: {show: false}}],
@@ -208,10 +212,10 @@ export function makeTimeline(reveal) {
             hooks: {draw: [drawSpans], setCursor: [showSpan]},
           }));
       const plot = plots[plots.length - 1];
-      let pressedAt = 0;
+      let pressedAt = NaN;
       plot.over.addEventListener('mousedown', (event) => { pressedAt = event.clientX; });
-      plot.over.addEventListener('click', (event) => {
-        if (Math.abs(event.clientX - pressedAt) > 3) return;  // a selection
+      plot.over.addEventListener('mouseup', (event) => {
+        if (!(Math.abs(event.clientX - pressedAt) <= 3)) return;  // it was a selection
         const span = spanAt(plot);
         if (span !== null && span[3] >= 0) reveal(span[3]);
       });
@@ -219,7 +223,7 @@ export function makeTimeline(reveal) {
     for (const plot of plots) {
       plot.over.addEventListener('dblclick', zoomOut);
     }
-    zoomTo(...range);
+    zoomTo(...(keep ?? range));
     summary.textContent =
       `${loop.executable ? `${loop.executable}, ` : ''}${loop.kind || 'loop'}` +
       `${loop.function ? ` in ${loop.function}` : ''}: ${formatCount(loop.turns, 'turn')}, busy for ` +
@@ -259,8 +263,8 @@ export function makeTimeline(reveal) {
 
   return {
     section,
-    draw: makePlots,
-    redraw: () => plots.forEach((plot) => plot.redraw(false)),
+    draw: () => makePlots(),
+    redraw: () => { if (plots.length > 0) makePlots(shown); },
     resize: () => plots.forEach((plot) =>
       plot.setSize({width: Math.max(240, charts.clientWidth), height: plot.height})),
     ranges: () => plots.map((plot) => [plot.scales.x.min, plot.scales.x.max]),
