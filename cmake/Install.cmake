@@ -36,6 +36,12 @@ install(FILES ${CMAKE_BINARY_DIR}/loopsanConfig.cmake ${CMAKE_BINARY_DIR}/loopsa
   ${CMAKE_CURRENT_LIST_DIR}/LoopsanTest.cmake
   DESTINATION ${LOOPSAN_PACKAGE_DIR})
 
+# What CI systems are given.
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/ci/run.sh
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/loopsan/ci)
+install(FILES ${PROJECT_SOURCE_DIR}/tools/ci/action.yml ${PROJECT_SOURCE_DIR}/tools/ci/gitlab.yml
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/loopsan/ci)
+
 foreach(file LICENSE NOTICE)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${file})
     install(FILES ${PROJECT_SOURCE_DIR}/${file} DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,23 @@ class Project {
     arguments.insert(arguments.end(),
                      {"--", ProgramPath("victim_epoll_O2"), folder_.path(), scenario});
     return Loopsan(arguments);
+  }
+
+  // tools/ci/run.sh, as a job of a GitHub workflow runs it.
+  Finished RunOnGithub(const std::string& scenario, const std::string& flag) {
+    return RunCommand({.arguments = {LOOPSAN_CI_SCRIPT, flag, "--", ProgramPath("victim_epoll_O2"),
+                                     folder_.path(), scenario},
+                       .environment = {std::string("LOOPSAN=") + LOOPSAN_COMMAND,
+                                       "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY=page.md"},
+                       .directory = folder_.path()});
+  }
+
+  void Write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_.path() + "/" + name) << text;
+  }
+  std::string Read(const std::string& name) const {
+    std::ifstream file(folder_.path() + "/" + name);
+    return {std::istreambuf_iterator<char>(file), {}};
   }
 
  private:
@@ -90,6 +109,38 @@ TEST(CiGate, HoldsBudgets) {
   EXPECT_EQ(exceeded.exit_code, kGateFailed) << exceeded.err;
   EXPECT_THAT(exceeded.err, AllOf(HasSubstr("budget worst-stall exceeded"),
                                   Not(HasSubstr("budget findings exceeded"))));
+}
+
+TEST(CiGate, IsPassedByASuppressionUntilThatExpires) {
+  Project project;
+  const std::string entry = "blocking-call:call=nanosleep until=";
+  project.Write("good.supp", entry + "2999-12-31  # reason: this test wants it\n");
+  project.Write("expired.supp", entry + "2020-12-31  # reason: this test wants it\n");
+  const Finished good = project.Test("sleep_for", {"--fail-on=error", "--suppressions=good.supp"});
+  EXPECT_EQ(good.exit_code, kPassed) << good.err;
+  EXPECT_THAT(good.err, HasSubstr("suppressed: 1 finding"));
+  const Finished expired =
+      project.Test("sleep_for", {"--fail-on=error", "--suppressions=expired.supp"});
+  EXPECT_EQ(expired.exit_code, kGateFailed) << expired.err;
+  EXPECT_THAT(expired.err, HasSubstr("expired on 2020-12-31"));
+  // The report can be judged again, by whoever has another file.
+  const Finished checked = project.Loopsan({"check", "report.json", "--suppressions=good.supp"});
+  EXPECT_EQ(checked.exit_code, kPassed) << checked.out << checked.err;
+}
+
+TEST(CiScript, LeavesAReportInEveryFormatAndAnnotatesTheLine) {
+  Project project;
+  const Finished red = project.RunOnGithub("sleep_for", "--fail-on=error");
+  EXPECT_EQ(red.exit_code, kGateFailed) << red.err;
+  EXPECT_THAT(red.out, AllOf(HasSubstr("::error file="), HasSubstr("scenarios.h,line=")));
+  EXPECT_THAT(project.Read("page.md"), HasSubstr("nanosleep"));
+  for (const char* report : {"report.json", "report.sarif", "junit.xml", "codequality.json",
+                             "summary.md", "report.html"}) {
+    EXPECT_THAT(project.Read(std::string("loopsan-report/") + report), HasSubstr("nanosleep"))
+        << report;
+  }
+  const Finished green = project.RunOnGithub("none", "--fail-on=error");
+  EXPECT_EQ(green.exit_code, kPassed) << green.err;
 }
 
 TEST(CiGate, SeesNoDifferenceBetweenTwoRunsOfOneProgram) {

@@ -37,6 +37,13 @@ class JudgeTest : public testing::Test {
     };
     actions.on_live_stall = [this](const std::string& line) { live_.push_back(line); };
     actions.release_slot = [this](uint32_t) { released_ = true; };
+    actions.answer = [this](uint32_t, uint32_t question, uint32_t findings,
+                            const std::string& lines) {
+      answers_.push_back({question, findings, lines});
+    };
+    actions.is_suppressed = [this](const Finding& finding) {
+      return finding.call == suppressed_call_;
+    };
     judge_ = std::make_unique<Judge>(
         options_, &clock_,
         [this](const ProcessFound&) { return std::make_unique<ScriptedInterpreter>(&script_); },
@@ -108,6 +115,14 @@ class JudgeTest : public testing::Test {
     return seen;
   }
 
+  // The process asks what was found in it, in or behind the turn that is open.
+  const Answer& Ask(bool turn_ended) {
+    judge_->Handle(FindingsAsked{kProcess,
+                                 static_cast<uint32_t>(answers_.size() + 1),
+                                 {{.cell = kCell, .closed_turns = turn_ + (turn_ended ? 1 : 0)}}});
+    return answers_.back();
+  }
+
   // The process ends; returns everything found.
   Report End() {
     LoopGone gone;
@@ -135,6 +150,13 @@ class JudgeTest : public testing::Test {
   std::map<uint32_t, Verdict> verdicts_;
   std::vector<std::string> live_;
   std::vector<SiteTotals> sites_;
+  struct Answer {
+    uint32_t question;
+    uint32_t findings;
+    std::string lines;
+  };
+  std::vector<Answer> answers_;
+  std::string suppressed_call_;
   bool released_ = false;
   uint32_t place_ = 0;
   uint64_t turn_ = 10;
@@ -151,6 +173,40 @@ TEST_F(JudgeTest, ReportsACallBelowTheLoopsDispatchFrame) {
   EXPECT_NEAR(report.findings[0].max_seconds, 0.3, 0.001);
   EXPECT_EQ(report.findings[0].stack.front().function, "debugCommand");
   EXPECT_TRUE(released_);
+}
+
+TEST_F(JudgeTest, AnswersWhatIsNewSinceTheProcessAskedLast) {
+  const std::vector<std::string> stack = {"main", "uv_run#2", "OnTimer"};
+  MeetPlace(0, {"main", "uv_run", "uv__io_poll"}, true);
+  EXPECT_EQ(Ask(true).findings, 0u);
+  judge_->Handle(Call("usleep", 0.25, stack));
+  const Answer first = Ask(true);
+  EXPECT_EQ(first.question, 2u);
+  EXPECT_EQ(first.findings, 1u);
+  EXPECT_THAT(first.lines, testing::MatchesRegex(
+                               "2[45][0-9]{7}\tblocking-call\tusleep blocked .* for 0.250 s.*\n"));
+  EXPECT_EQ(Ask(true).findings, 0u) << "taken";
+  judge_->Handle(Call("usleep", 0.05, stack));
+  judge_->Handle(Call("usleep", 0.05, stack));
+  const Answer second = Ask(true);
+  EXPECT_EQ(second.findings, 1u);
+  EXPECT_THAT(second.lines, testing::HasSubstr("0.100 s")) << "of these two alone";
+  // The report has all.
+  EXPECT_EQ(End().findings.at(0).count, 3u);
+}
+
+TEST_F(JudgeTest, AnswersNothingOfAStepThatMayHaveBeenTheEndOfTheLoop) {
+  MeetPlace(0, {"main", "epoll_loop"}, true);
+  place_ = 0;
+  judge_->Handle(Call("usleep", 0.25, {"main#2", "compute"}));
+  EXPECT_EQ(Ask(true).findings, 0u);
+}
+
+TEST_F(JudgeTest, AnswersNothingOfWhatIsSuppressed) {
+  suppressed_call_ = "usleep";
+  MeetPlace(0, {"main", "uv_run", "uv__io_poll"}, true);
+  judge_->Handle(Call("usleep", 0.25, {"main", "uv_run#2", "OnTimer"}));
+  EXPECT_EQ(Ask(true).findings, 0u);
 }
 
 TEST_F(JudgeTest, PutsTurnsCallsAndMeasuresOnTheTimeline) {

@@ -51,6 +51,7 @@ target_compile_definitions(reporter_test PRIVATE
   LOOPSAN_VERSION="${PROJECT_VERSION}"
   LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden"
   LOOPSAN_REPORT_SCHEMA="${PROJECT_SOURCE_DIR}/reporters/schema/report-v1.schema.json"
+  SYMBOLIZER_FIXTURE_ID="${fixture_build_id}"
   SYMBOLIZER_DEBUG_ROOT="${fixture_debug_root}"
   SYMBOLIZER_FIXTURE_SOURCE="${fixture_source}"
   SYMBOLIZER_FIXTURE_PLAIN="$<TARGET_FILE:symbolizer_fixture_plain>"

@@ -273,6 +273,7 @@ Report SampleReport() {
   report.findings = {SleepInAHandler(), HostileStall(), SleepInACoroutine(), NeverAwaited(),
                      SlowExecutor(),    LongTurn(),     Deadlock()};
   report.unproven_findings = {UnprovenRead()};
+  report.modules = {{"/usr/lib/libnothing.so", ""}, {"/usr/sbin/srv\"</script>", "00ff12"}};
   report.capabilities = {
       {.name = "copying stacks from outside (process_vm_readv)", .available = true, .used = 12},
       {.name = "perf_event_open on running threads",

@@ -19,12 +19,17 @@
 #include <random>
 #include <string>
 
+#include "reporters/resymbolize.h"
+#include "reporters/wording.h"
 #include "tests/reporters/golden.h"
 
 namespace loopsan {
 namespace {
 
+using testing::ElementsAre;
 using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 using testing::StartsWith;
 
@@ -86,7 +91,11 @@ class SymbolizerTest : public testing::Test {
 
   void ExpectInlinedFrames(const std::string& library) {
     const Fixture fixture(library);
-    const std::vector<ReportFrame> frames = Symbolize(fixture.CallInInlined());
+    ExpectInlinedFrames(Symbolize(fixture.CallInInlined()), library);
+  }
+
+  static void ExpectInlinedFrames(const std::vector<ReportFrame>& frames,
+                                  const std::string& library) {
     ASSERT_THAT(frames, SizeIs(3));
     const struct {
       const char* function;
@@ -116,6 +125,24 @@ class SymbolizerTest : public testing::Test {
     EXPECT_EQ(frames[0].module, library);
     EXPECT_EQ(FunctionName(Exactly(fixture.AddressOf("symbolizer_fixture_run"))),
               "symbolizer_fixture_run");
+  }
+
+  // A report that was made where the library had no debug information.
+  Report ReportWithoutNames(const std::string& path) {
+    symbolizer_ = Symbolizer::Create("/nonexistent");
+    const Fixture fixture(SYMBOLIZER_FIXTURE_BUILD_ID);
+    Report report;
+    Finding& finding = report.findings.emplace_back();
+    finding.rule = "blocking-call";
+    finding.call = "usleep";
+    finding.cause = "blocking-call";
+    finding.executable = "/srv/server";
+    finding.remedy = "do not";
+    finding.stack = Symbolize(fixture.CallInInlined());
+    finding.stack[0].module = path;
+    finding.fingerprint = Fingerprint(finding);
+    report.modules = {{path, SYMBOLIZER_FIXTURE_ID}};
+    return report;
   }
 
   ProcessImage self_{getpid()};
@@ -189,6 +216,51 @@ TEST_F(SymbolizerTest, AsksNoServer) {
   EXPECT_EQ(accept(server, nullptr, nullptr), -1);
   EXPECT_EQ(errno, EAGAIN);
   close(server);
+}
+
+TEST_F(SymbolizerTest, NamesTheFramesOfAReportLater) {
+  Report report = ReportWithoutNames(SYMBOLIZER_FIXTURE_BUILD_ID);
+  const std::string fingerprint = report.findings[0].fingerprint;
+  EXPECT_THAT(Resymbolize(report, {.debug_root = SYMBOLIZER_DEBUG_ROOT}), IsEmpty());
+  const Finding& finding = report.findings[0];
+  ExpectInlinedFrames(finding.stack, SYMBOLIZER_FIXTURE_BUILD_ID);
+  EXPECT_THAT(finding.message, HasSubstr("called from Innermost at symbolizer_fixture.cc:"));
+  EXPECT_EQ(finding.remedy, "do not");
+  EXPECT_NE(finding.fingerprint, fingerprint) << "it is made of functions";
+  const Report named = report;
+  EXPECT_THAT(Resymbolize(report, {.debug_root = SYMBOLIZER_DEBUG_ROOT}), IsEmpty());
+  EXPECT_EQ(report.findings[0].stack, named.findings[0].stack) << "named once more";
+}
+
+TEST_F(SymbolizerTest, NamesTheFramesOfAReportWithTheDebugFileAlone) {
+  Report report = ReportWithoutNames("/gone/lib.so");
+  EXPECT_THAT(Resymbolize(report, {.debug_root = SYMBOLIZER_DEBUG_ROOT}), IsEmpty());
+  ExpectInlinedFrames(report.findings[0].stack, "/gone/lib.so");
+}
+
+TEST_F(SymbolizerTest, NamesTheFramesOfAReportWithASystemRoot) {
+  const Folder root;
+  std::filesystem::create_directories(root / "usr/lib");
+  std::filesystem::create_directories(root / "gone");
+  std::filesystem::copy(SYMBOLIZER_FIXTURE_BUILD_ID, root / "gone/lib.so");
+  std::filesystem::copy(SYMBOLIZER_DEBUG_ROOT, root / "usr/lib/debug",
+                        std::filesystem::copy_options::recursive);
+  Report report = ReportWithoutNames("/gone/lib.so");
+  EXPECT_THAT(Resymbolize(report, {.sysroot = root / ""}), IsEmpty());
+  ExpectInlinedFrames(report.findings[0].stack, "/gone/lib.so");
+}
+
+TEST_F(SymbolizerTest, LeavesTheFramesOfAReportWhoseModulesAreOthers) {
+  Report report = ReportWithoutNames(SYMBOLIZER_FIXTURE_BUILD_ID);
+  report.modules[0].build_id = "ab0123456789abcdef0123456789abcdef012346";
+  const std::vector<ReportFrame> before = report.findings[0].stack;
+  EXPECT_THAT(Resymbolize(report, {.debug_root = SYMBOLIZER_DEBUG_ROOT}),
+              ElementsAre(HasSubstr("was found neither at")));
+  EXPECT_EQ(report.findings[0].stack, before);
+  report.modules[0].build_id = "";
+  EXPECT_THAT(Resymbolize(report, {.debug_root = SYMBOLIZER_DEBUG_ROOT}),
+              ElementsAre(HasSubstr("had no build-id")));
+  EXPECT_EQ(report.findings[0].stack, before);
 }
 
 TEST_F(SymbolizerTest, LooksUpTheCallBeforeAReturnAddress) {
