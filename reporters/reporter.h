@@ -15,6 +15,10 @@ struct ReporterOptions {
   bool color = false;
   // An absolute path: files below it are named relative to it; empty: as they are.
   std::string source_root;
+  // Of the text report: shows the line at which to look first, where its file is there.
+  bool source_lines = false;
+  // Likewise: this machine's name, if names of files shall be links; empty: they shall not.
+  std::string link_host;
 };
 
 using ReporterFunction = void (*)(const Report&, const ReporterOptions&, std::ostream&);

@@ -42,24 +42,6 @@ std::string WithoutLinks(const std::string& text) {
 
 Json Message(std::string_view untrusted) { return {{"text", WithoutLinks(Safe(untrusted))}}; }
 
-std::string PercentEncoded(std::string_view path) {
-  static constexpr std::string_view kPlain = "-._~/";
-  static constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string uri;
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (letter || kPlain.find(c) != std::string_view::npos) {
-      uri += c;
-    } else {
-      uri += '%';
-      uri += kDigits[byte >> 4];
-      uri += kDigits[byte & 0xf];
-    }
-  }
-  return uri;
-}
-
 class SarifWriter {
  public:
   SarifWriter(const Report& report, std::string_view source_root)

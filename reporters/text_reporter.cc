@@ -14,9 +14,11 @@
 #include <cmath>
 
 #include "reporters/finding_facts.h"
+#include "reporters/internal/finding_place.h"
 #include "reporters/internal/finding_text.h"
 #include "reporters/internal/text_paper.h"
 #include "reporters/reporter.h"
+#include "reporters/source_excerpt.h"
 
 namespace loopsan {
 
@@ -209,7 +211,35 @@ std::string CallText(const Finding& finding) {
   return text;
 }
 
-void WriteFinding(const Finding& finding, size_t max_stack_lines, Paper& paper) {
+// What a terminal can show beside the words.
+struct Sources {
+  const ReporterOptions& options;
+  SourceReader reader{};
+};
+
+// `text` as a link to the file, for terminals that know the escape sequence OSC 8.
+std::string Linked(const Sources& sources, const std::string& file, const std::string& text) {
+  if (sources.options.link_host.empty() || !file.starts_with('/')) return text;
+  return Concat("\033]8;;file://", sources.options.link_host, PercentEncoded(file), "\033\\", text,
+                "\033]8;;\033\\");
+}
+
+// "      18 |   sleep(1);" and a caret where that begins.
+void WriteSourceLine(Sources& sources, const SourcePlace& place, Paper& paper) {
+  if (!sources.options.source_lines || place.line <= 0) return;
+  const SourceExcerpt excerpt = sources.reader.Read(place.file, place.line, 0);
+  if (excerpt.lines.empty()) return;
+  std::string line;
+  for (const char c : excerpt.lines[0]) line += c == '\t' ? std::string(4, ' ') : std::string(1, c);
+  const size_t begin = line.find_first_not_of(' ');
+  if (begin == std::string::npos) return;
+  const std::string number = std::to_string(place.line);
+  paper.Add("      ", number, " | ", Printable(line), "\n");
+  paper.Add("      ", std::string(number.size(), ' '), " | ", std::string(begin, ' '),
+            paper.Styled(Style::kBad, "^"), "\n");
+}
+
+void WriteFinding(const Finding& finding, size_t max_stack_lines, Sources& sources, Paper& paper) {
   const Style style = finding.level == "error"     ? Style::kBad
                       : finding.level == "warning" ? Style::kWarning
                                                    : Style::kStrong;
@@ -217,7 +247,9 @@ void WriteFinding(const Finding& finding, size_t max_stack_lines, Paper& paper) 
             paper.Styled(style, Concat(Printable(finding.id), " ", Printable(finding.level), ":")),
             " ", paper.Styled(Style::kStrong, Printable(finding.message)), "\n");
   if (const std::string where = MainPlaceText(finding); !where.empty()) {
-    paper.Add("    at ", where, "\n");
+    const SourcePlace place = MainPlace(finding);
+    paper.Add("    at ", Linked(sources, place.file, where), "\n");
+    WriteSourceLine(sources, place, paper);
   }
   paper.Add("    ", IsOfALibrary(finding) ? Printable(finding.rule) : CallText(finding), "; ",
             Count(finding.count, "time"));
@@ -240,7 +272,7 @@ void WriteFinding(const Finding& finding, size_t max_stack_lines, Paper& paper) 
   if (!finding.note.empty()) paper.Add("    note: ", Printable(finding.note), "\n");
 }
 
-void WriteUnproven(const Report& report, Paper& paper) {
+void WriteUnproven(const Report& report, Sources& sources, Paper& paper) {
   if (report.unproven_findings.empty()) return;
   paper.Add("\n",
             paper.Styled(Style::kStrong,
@@ -248,7 +280,7 @@ void WriteUnproven(const Report& report, Paper& paper) {
                          "no harm:"),
             "\n");
   for (const Finding& finding : report.unproven_findings) {
-    WriteFinding(finding, kMaxUnprovenStackLines, paper);
+    WriteFinding(finding, kMaxUnprovenStackLines, sources, paper);
   }
 }
 
@@ -320,7 +352,9 @@ void WriteSummary(const Report& report, Paper& paper) {
 
 std::string text::FindingText(const Finding& finding) {
   Paper paper(/*color=*/false);
-  WriteFinding(finding, kMaxStackLines, paper);
+  const ReporterOptions words_only;
+  Sources sources{words_only};
+  WriteFinding(finding, kMaxStackLines, sources, paper);
   return paper.text().substr(1);  // without the empty line before it
 }
 
@@ -335,8 +369,11 @@ std::vector<std::string> text::LimitsText(const Report& report) { return LimitsO
 void WriteText(const Report& report, const ReporterOptions& options, std::ostream& out) {
   Paper paper(options.color);
   WriteVerdict(report, AddUp(report), paper);
-  for (const Finding& finding : report.findings) WriteFinding(finding, kMaxStackLines, paper);
-  WriteUnproven(report, paper);
+  Sources sources{options};
+  for (const Finding& finding : report.findings) {
+    WriteFinding(finding, kMaxStackLines, sources, paper);
+  }
+  WriteUnproven(report, sources, paper);
   WriteLimits(report, paper);
   WriteSuppressions(report, paper);
   WriteSummary(report, paper);

@@ -1,5 +1,4 @@
 // `loopsan report FILE`
-#include <cstdlib>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -74,10 +73,8 @@ int ShowReport(const std::vector<std::string>& arguments) {
   }
   const absl::StatusOr<std::unique_ptr<Output>> output = Output::Open(options.output_path);
   if (!output.ok()) return FailCommand(output.status());
-  const bool color =
-      UsesColor(options.color, (*output)->IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
   std::ostringstream text;
-  reporter->write(*report, {.color = color, .source_root = options.source_root}, text);
+  reporter->write(*report, TextOptions(options, **output), text);
   const absl::Status written = (*output)->Write(text.str());
   return written.ok() ? 0 : FailCommand(written);
 }

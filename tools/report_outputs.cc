@@ -1,8 +1,10 @@
 #include "tools/report_outputs.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -106,9 +108,7 @@ absl::Status ReportOutputs::WriteTextReport(const Report& report) {
   const bool to_stderr = options_.output_path.empty();
   if (to_stderr && options_.quiet && !HasSomethingToTell(report)) return absl::OkStatus();
   std::ostringstream out;
-  const bool color =
-      UsesColor(options_.color, text_->IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
-  WriteText(report, {.color = color, .source_root = options_.source_root}, out);
+  WriteText(report, TextOptions(options_, *text_), out);
   const absl::Status status = text_->Write(out.str());
   return to_stderr ? absl::OkStatus() : status;
 }
@@ -131,6 +131,41 @@ bool UsesColor(ColorMode mode, bool terminal, const char* no_color, const char* 
   if (mode != ColorMode::kAuto) return mode == ColorMode::kAlways;
   if (no_color != nullptr && *no_color != '\0') return false;
   return terminal && term != nullptr && std::strcmp(term, "dumb") != 0;
+}
+
+ReporterOptions TextOptions(const Options& options, const Output& output) {
+  ReporterOptions shown;
+  shown.color = UsesColor(options.color, output.IsTerminal(), getenv("NO_COLOR"), getenv("TERM"));
+  shown.source_root = options.source_root;
+  shown.source_lines = output.IsTerminal() || shown.color;
+  utsname machine{};
+  if (shown.color && output.IsTerminal() && KnowsLinks(getenv) && uname(&machine) == 0) {
+    shown.link_host = machine.nodename;
+  }
+  return shown;
+}
+
+bool KnowsLinks(const std::function<const char*(const char*)>& variable) {
+  const auto text = [&](const char* name) {
+    const char* const value = variable(name);
+    return std::string_view(value == nullptr ? "" : value);
+  };
+  // The convention of libraries that make links.
+  if (const std::string_view forced = text("FORCE_HYPERLINK"); !forced.empty()) {
+    return forced != "0";
+  }
+  if (text("TERM") == "linux" || text("TERM") == "dumb") return false;
+  int vte = 0;
+  if (const std::string_view version = text("VTE_VERSION");
+      std::from_chars(version.data(), version.data() + version.size(), vte).ec == std::errc()) {
+    if (vte >= 5000) return true;  // 0.50
+  }
+  for (const char* name : {"KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION", "WEZTERM_PANE"}) {
+    if (!text(name).empty()) return true;
+  }
+  const std::string_view program = text("TERM_PROGRAM");
+  return program == "iTerm.app" || program == "vscode" || program == "WezTerm" ||
+         program == "ghostty";
 }
 
 }  // namespace loopsan

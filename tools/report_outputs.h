@@ -3,6 +3,7 @@
 // Threads: one thread, but Discard() may be called from any.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -60,5 +61,12 @@ void Complain(std::string_view message);
 // Decides ColorMode::kAuto. The arguments are values of the environment's NO_COLOR
 // and TERM, null if unset.
 bool UsesColor(ColorMode mode, bool terminal, const char* no_color, const char* term);
+
+// How a text report is shown on `output`.
+ReporterOptions TextOptions(const Options& options, const Output& output);
+
+// True if the terminal of this environment is known to make links of OSC 8. Takes a
+// function like getenv().
+bool KnowsLinks(const std::function<const char*(const char*)>& variable);
 
 }  // namespace loopsan

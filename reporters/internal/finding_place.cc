@@ -66,4 +66,22 @@ FileName NameFrom(std::string_view root, std::string_view file) {
   return {path.substr(folder.size()), true};
 }
 
+std::string PercentEncoded(std::string_view path) {
+  static constexpr std::string_view kPlain = "-._~/";
+  static constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string uri;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (letter || kPlain.find(c) != std::string_view::npos) {
+      uri += c;
+    } else {
+      uri += '%';
+      uri += kDigits[byte >> 4];
+      uri += kDigits[byte & 0xf];
+    }
+  }
+  return uri;
+}
+
 }  // namespace loopsan

@@ -25,4 +25,7 @@ struct FileName {
 // to exist, links are not followed. Control characters and the like stay.
 FileName NameFrom(std::string_view root, std::string_view file);
 
+// As in the path of a URI.
+std::string PercentEncoded(std::string_view path);
+
 }  // namespace loopsan

@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <sstream>
 
@@ -351,6 +354,46 @@ TEST(Printable, ShowsBytesThatAreNotUtf8) {
 
 TEST(Printable, ShowsMarksThatTurnTextAround) {
   EXPECT_EQ(Printable("\u202egnp.exe\u2066\u200b"), "\\u{202e}gnp.exe\\u{2066}\\u{200b}");
+}
+
+// A report with one finding, at line 2 of a file that is there.
+class SourceLine : public testing::Test {
+ protected:
+  SourceLine() {
+    std::filesystem::create_directories(folder_);
+    std::ofstream(folder_ + "/a b.cc") << "void F() {\n\tsleep(1);  // \x1b[2J\n}\n";
+    Finding& finding = report_.findings.emplace_back();
+    finding.rule = "blocking-call";
+    finding.level = "error";
+    finding.call = "sleep";
+    finding.stack = {{.function = "F()", .file = folder_ + "/a b.cc", .line = 2}};
+  }
+  ~SourceLine() override { std::filesystem::remove_all(folder_); }
+
+  std::string Write(const ReporterOptions& options) {
+    std::ostringstream out;
+    WriteText(report_, options, out);
+    return out.str();
+  }
+
+  const std::string folder_ = testing::TempDir() + "source_line_" + std::to_string(getpid());
+  Report report_;
+};
+
+TEST_F(SourceLine, IsShownWithACaretWhereItIsAskedFor) {
+  EXPECT_THAT(Write({.source_lines = true}),
+              testing::HasSubstr("a b.cc:2 in F()\n"
+                                 "      2 |     sleep(1);  // \\x1b[2J\n"
+                                 "        |     ^\n"));
+  EXPECT_THAT(Write({}), testing::Not(testing::HasSubstr("sleep(1);")));
+  report_.findings[0].stack[0].line = 99;
+  EXPECT_THAT(Write({.source_lines = true}), testing::Not(testing::HasSubstr("|")));
+}
+
+TEST_F(SourceLine, IsALinkWhereTheTerminalMakesThem) {
+  EXPECT_THAT(Write({.link_host = "here"}),
+              testing::HasSubstr("at \033]8;;file://here" + folder_ + "/a%20b.cc\033\\" + folder_ +
+                                 "/a b.cc:2 in F()\033]8;;\033\\\n"));
 }
 
 TEST(Reporters, AreFoundByName) {

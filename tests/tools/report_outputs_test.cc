@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "tests/support/process.h"
 
@@ -109,6 +111,29 @@ TEST(UsesColor, OnATerminalThatCanShowIt) {
   EXPECT_FALSE(UsesColor(ColorMode::kAuto, true, nullptr, nullptr));
   EXPECT_FALSE(UsesColor(ColorMode::kAuto, true, "1", "xterm"));
   EXPECT_FALSE(UsesColor(ColorMode::kAuto, false, nullptr, "xterm"));
+}
+
+TEST(KnowsLinks, OnTerminalsThatSayWhoTheyAre) {
+  std::map<std::string, std::string> environment;
+  const auto variable = [&](const char* name) -> const char* {
+    const auto found = environment.find(name);
+    return found == environment.end() ? nullptr : found->second.c_str();
+  };
+  EXPECT_FALSE(KnowsLinks(variable));
+  environment = {{"TERM", "xterm-256color"}, {"VTE_VERSION", "7001"}};
+  EXPECT_TRUE(KnowsLinks(variable));
+  environment["VTE_VERSION"] = "4602";
+  EXPECT_FALSE(KnowsLinks(variable));
+  environment["VTE_VERSION"] = "new";
+  EXPECT_FALSE(KnowsLinks(variable));
+  environment = {{"TERM_PROGRAM", "vscode"}};
+  EXPECT_TRUE(KnowsLinks(variable));
+  environment["TERM"] = "dumb";
+  EXPECT_FALSE(KnowsLinks(variable));
+  environment["FORCE_HYPERLINK"] = "1";
+  EXPECT_TRUE(KnowsLinks(variable));
+  environment = {{"TERM_PROGRAM", "vscode"}, {"FORCE_HYPERLINK", "0"}};
+  EXPECT_FALSE(KnowsLinks(variable));
 }
 
 TEST(UsesColor, AsAskedFor) {
