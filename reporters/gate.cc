@@ -125,6 +125,11 @@ void NoteChanges(const Report& report, const BaselineComparison& comparison,
   }
   AddSome(worse, "that are worse", verdict.notes);
   if (comparison.stale.empty()) return;
+  if (!settings.names_unseen) {
+    verdict.notes.push_back(
+        Concat(Count(comparison.stale.size(), "finding"), " of the baseline not seen in this run"));
+    return;
+  }
   std::vector<std::string> stale;
   for (const BaselineEntry& entry : comparison.stale) {
     stale.push_back(Concat("not seen any more: ", Printable(entry.rule), " ",

@@ -19,6 +19,7 @@ struct GateSettings {
   Budgets budgets;
   std::string baseline_file;  // for the advice; empty: none
   std::string report_file;    // likewise: the JSON report that can be recorded; empty: none
+  bool names_unseen = true;   // name what the baseline has and the report has not; else count it
 };
 
 // All in sentences, printable; the place of a finding is on a second line.

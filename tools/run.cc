@@ -49,7 +49,9 @@ class Gate {
     gate.settings_ = {.fail_on = options.fail_on,
                       .budgets = options.budgets,
                       .baseline_file = options.baseline_path,
-                      .report_file = options.json_path == "-" ? "" : options.json_path};
+                      .report_file = options.json_path == "-" ? "" : options.json_path,
+                      // A run is often a part of the tests; `check` is asked about all.
+                      .names_unseen = false};
     if (options.baseline_path.empty()) return gate;
     absl::StatusOr<Baseline> baseline = ReadBaselineFile(options.baseline_path);
     if (!baseline.ok()) return baseline.status();

@@ -84,6 +84,7 @@ TEST(CiGate, OnlyLetsTheBaselineShrink) {
   // Once it is fixed the baseline can shrink, which nobody is forced to do.
   const Finished fixed = project.Test("none", with_baseline);
   EXPECT_EQ(fixed.exit_code, kPassed) << fixed.err;
+  EXPECT_THAT(fixed.err, HasSubstr("of the baseline not seen in this run"));
   const Finished checked =
       project.Loopsan({"check", "report.json", "--baseline=loopsan-baseline.json"});
   EXPECT_EQ(checked.exit_code, kPassed) << checked.out;

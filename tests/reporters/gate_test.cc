@@ -128,6 +128,15 @@ TEST(JudgeGate, TellsThatTheBaselineCanShrink) {
                                                 "--output=loopsan-baseline.json --prune")));
 }
 
+TEST(JudgeGate, CountsWhatWasNotSeenIfNamesAreNotWanted) {
+  Report report = Of(std::vector<Finding>());
+  Baseline baseline;
+  UpdateBaseline(Of({Of("F1", "error"), Of("F2", "error")}), "", false, baseline);
+  const BaselineComparison comparison = CompareWithBaseline(report, baseline);
+  EXPECT_THAT(JudgeGate(report, &comparison, {.names_unseen = false}).notes,
+              ElementsAre("2 findings of the baseline not seen in this run"));
+}
+
 TEST(JudgeGate, KnowsNoCleanBillWithoutALoop) {
   EXPECT_THAT(Judge(Report(), {}).notes, ElementsAre(HasSubstr("no event loop was seen")));
 }
