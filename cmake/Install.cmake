@@ -31,6 +31,8 @@ write_basic_package_version_file(
 install(FILES ${CMAKE_BINARY_DIR}/loopsanConfig.cmake ${CMAKE_BINARY_DIR}/loopsanConfigVersion.cmake
   DESTINATION ${LOOPSAN_PACKAGE_DIR})
 
+install(FILES ${PROJECT_SOURCE_DIR}/reporters/html/LICENSES.txt
+  DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME LICENSES-html-report.txt)
 foreach(file LICENSE NOTICE)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${file})
     install(FILES ${PROJECT_SOURCE_DIR}/${file} DESTINATION ${CMAKE_INSTALL_DOCDIR})
