@@ -42,6 +42,10 @@ install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/ci/run.sh
 install(FILES ${PROJECT_SOURCE_DIR}/tools/ci/action.yml ${PROJECT_SOURCE_DIR}/tools/ci/gitlab.yml
   DESTINATION ${CMAKE_INSTALL_DATADIR}/loopsan/ci)
 
+# Of the libraries in the HTML report.
+install(FILES ${PROJECT_SOURCE_DIR}/reporters/html/LICENSES.txt
+  DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME LICENSES-html-report.txt)
+
 foreach(file LICENSE NOTICE)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${file})
     install(FILES ${PROJECT_SOURCE_DIR}/${file} DESTINATION ${CMAKE_INSTALL_DOCDIR})

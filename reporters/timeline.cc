@@ -170,10 +170,12 @@ Timeline TimelineRecorder::Finish(const std::map<std::string, std::string>& find
           .finding_id = span.finding >= 0 ? ids[static_cast<size_t>(span.finding)] : "",
       });
     }
-    std::stable_sort(told.spans.begin(), told.spans.end(),
-                     [](const TimelineSpan& a, const TimelineSpan& b) {
-                       return a.start_seconds < b.start_seconds;
-                     });
+    std::stable_sort(
+        told.spans.begin(), told.spans.end(), [](const TimelineSpan& a, const TimelineSpan& b) {
+          // Those around others come first.
+          return a.start_seconds != b.start_seconds ? a.start_seconds < b.start_seconds
+                                                    : a.duration_seconds > b.duration_seconds;
+        });
     timeline.loops.push_back(std::move(told));
   }
   return timeline;

@@ -52,6 +52,7 @@ if ! command -v node > /dev/null; then
 fi
 
 ci_packages=(
+  chromium
   clang-19
   clang-format-19
   clang-tidy-19

@@ -123,6 +123,8 @@ export function makeFlame(reveal, searchFor) {
     element('div', {class: 'controls'},
             button('All', () => chart.resetZoom(), {id: 'flame-reset', 'aria-label': 'show all frames'}),
             toFinding, toSearch),
+    element('p', {class: 'dim hint'}, 'As wide as the time that was lost in it; click to zoom. Frames too ' +
+      'narrow to be seen appear then.'),
     details, holder,
     element('ul', {class: 'legend'}, ...[
       ['own', 'your code'], ['library', 'libraries'], ['coroutine', 'coroutines that wait'],
