@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "reporters/internal/text_paper.h"
 #include "reporters/reporter.h"
@@ -47,10 +48,10 @@ void SortByRank(std::vector<Finding>& findings) {
   const auto time = [](const Finding& finding) {
     return std::isfinite(finding.total_seconds) ? finding.total_seconds : 0;
   };
-  std::stable_sort(findings.begin(), findings.end(), [&](const Finding& a, const Finding& b) {
+  std::sort(findings.begin(), findings.end(), [&](const Finding& a, const Finding& b) {
     if (IsNote(a) != IsNote(b)) return IsNote(b);
     if (time(a) != time(b)) return time(a) > time(b);
-    return a.fingerprint < b.fingerprint;
+    return std::tie(a.fingerprint, a.message) < std::tie(b.fingerprint, b.message);
   });
 }
 

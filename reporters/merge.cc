@@ -77,7 +77,7 @@ int Severity(const Finding& finding) {
 }
 
 // "new" outweighs "unchanged", and that nothing.
-const std::string& Graver(const std::string& a, const std::string& b) {
+std::string Graver(const std::string& a, const std::string& b) {
   if (a == "new" || b.empty()) return a;
   return b;
 }

@@ -12,12 +12,13 @@
 #include "reporters/merge.h"
 #include "reporters/reporter.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace loopsan;
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
+namespace loopsan {
+namespace {
+
+void Try(std::string_view text) {
   (void)ReadBaseline(text);
   absl::StatusOr<Report> report = ReadJsonReport(text);
-  if (!report.ok()) return 0;
+  if (!report.ok()) return;
   std::ostringstream out;
   WriteJson(*report, {}, out);
   const absl::StatusOr<Report> again = ReadJsonReport(out.str());
@@ -31,5 +32,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::ostringstream merged;
   WriteJson(MergeReports({*report, *again}), {}, merged);
   if (!ReadJsonReport(merged.str()).ok()) std::abort();
+}
+
+}  // namespace
+}  // namespace loopsan
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  loopsan::Try({reinterpret_cast<const char*>(data), size});
   return 0;
 }
