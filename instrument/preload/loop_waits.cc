@@ -1,4 +1,4 @@
-// The waits that make a thread an event loop, and the close that ends one.
+// The waits that make a thread an event loop, and what ends one: its descriptor is closed.
 //
 // A wait is the loop's own (idle) or inside a step (nested): a nested uv_run
 // waits at the same call site as the outer one. So a place is call site, stack
@@ -152,11 +152,14 @@ namespace {
 // Called when a thread without a cell has come back from a wait.
 [[gnu::noinline]] void Discover(ThreadState& thread, uint32_t call_id, int fd, const Caller& caller,
                                 int ready) {
-  // A thread that got no cell asks again ever more rarely.
+  // A thread that got no cell asks again when there are more, else ever more rarely.
+  const segment::ArenaHeader* const arena = g_process.arena;
+  const uint32_t slots = arena != nullptr ? arena->slots_ready.load(kRelaxed) : 0;
   const uint32_t attempt = ++thread.claim_attempts;
-  if ((attempt & (attempt - 1)) != 0 && attempt % 256 != 0) {
+  if (slots == thread.slots_at_attempt && (attempt & (attempt - 1)) != 0 && attempt % 256 != 0) {
     return;
   }
+  thread.slots_at_attempt = slots;
   const int saved_errno = errno;
   if (Connect() && ClaimCell(thread)) {
     segment::Slot* slot = g_process.slot.load(kRelaxed);
@@ -253,7 +256,29 @@ void ForgetDescriptor(ThreadState& thread, int fd) {
   }
 }
 
+// Whoever closes without close() (libuv makes the system call itself) is found out when
+// the number is given to a new epoll instance.
+int NoteCreated(int fd) {
+  ThreadState* const thread = fd >= 0 ? LoopThread() : nullptr;
+  if (thread != nullptr) [[unlikely]] {
+    ForgetDescriptor(*thread, fd);
+  }
+  return fd;
+}
+
 }  // namespace
+
+LOOPSAN_HOOK int hook_epoll_create(int) __asm__("epoll_create");
+LOOPSAN_HOOK int hook_epoll_create(int size) {
+  static constinit RealFunction real{"epoll_create", nullptr};
+  return NoteCreated(real.As<int(int)>()(size));
+}
+
+LOOPSAN_HOOK int hook_epoll_create1(int) __asm__("epoll_create1");
+LOOPSAN_HOOK int hook_epoll_create1(int flags) {
+  static constinit RealFunction real{"epoll_create1", nullptr};
+  return NoteCreated(real.As<int(int)>()(flags));
+}
 
 LOOPSAN_HOOK int hook_epoll_wait(int, epoll_event*, int, int) __asm__("epoll_wait");
 LOOPSAN_HOOK int hook_epoll_wait(int fd, epoll_event* events, int room, int timeout) {

@@ -46,6 +46,7 @@ struct ThreadState {
   uint64_t place_rsp;
   int place_descriptor;
   uint32_t claim_attempts;
+  uint32_t slots_at_attempt;  // that were ready at the last of them
   uint32_t early_left;  // evidence still to be taken for the judge
   uint64_t early_turn;  // at most one a turn
   bool signalled;       // the sampling signal may be sent to this thread

@@ -28,8 +28,16 @@ void RunLoop(Callback callback) {
 }
 
 void DoNothing(uv_timer_t*) {}
-void BlockBriefly(uv_timer_t*) { usleep(20'000); }
-void BlockLong(uv_timer_t*) { usleep(150'000); }
+// Counted, so that the sleep is no tail call.
+int g_blocked = 0;
+void BlockBriefly(uv_timer_t*) {
+  usleep(20'000);
+  ++g_blocked;
+}
+void BlockLong(uv_timer_t*) {
+  usleep(150'000);
+  ++g_blocked;
+}
 
 TEST(Loop, IsFree) { RunLoop(DoNothing); }
 TEST(Loop, IsBlocked) { RunLoop(BlockBriefly); }

@@ -8,15 +8,16 @@ namespace loopsan {
 namespace {
 
 // Each is a syntax error, a link, a command or markup somewhere.
+using std::string_literals::operator""s;
+
 const std::string kHostileTexts[] = {
     "\"'`\\ ]]> <!-- --> </script><script>alert(1)</script>",
-    "\x1b[31mred\x1b[0m \x1b]0;owned\x07 \x9b"
-    "31m",
+    "\x1b[31mred\x1b[0m \x1b]0;owned\x07 \x9b[31m",
     "::error file=a,line=1::owned\r\n::stop-commands::x\n%0A%25",
     "| a | b |\n\n# head [link](javascript:alert(1)) ![p](http://x/y) **b** @user #1 ```\n~~~",
     "</pre></details></code><img src=x onerror=alert(1)> &lt; &#0; &amp;",
     "a;b;c 1234\nd;e 5 {0} {{1}} $(id) %s %n",
-    std::string("nul \0 invalid \xff\xfe \xc3( \xed\xa0\x80 \xf4\x90\x80\x80 \xe4\xb8", 32),
+    "nul \0 invalid \xff\xfe \xc3( \xed\xa0\x80 \xf4\x90\x80\x80 \xe4\xb8"s,
     "\u202egnp.exe\u2066 \ufffe \uffff \ufeff \u2028 \U0001f600",
 };
 
@@ -179,7 +180,7 @@ Report LargeReport() {
     finding.message =
         "nanosleep blocked the event loop for 0.500 s in " + finding.stack[0].function;
     finding.stack[0].line = i + 1;
-    finding.stack.insert(finding.stack.begin() + 1, 30, finding.stack[1]);
+    finding.stack.insert(finding.stack.begin() + 1, 10, finding.stack[1]);
     report.findings.push_back(finding);
   }
   return report;
