@@ -31,9 +31,8 @@ constexpr size_t kLookCount = sizeof kLooks / sizeof kLooks[0];
 constexpr size_t kMissedLooks = 10;
 
 constexpr size_t kStackLimit = segment::kMaxSnapshotBytes;
-// Free slots kept ready: a short command costs one, a server that forks workers
-// finds some more.
-constexpr uint32_t kSpareSlotsBeforeALoop = 1;
+// Free slots kept ready: processes that start their loops at the same time (workers, tests in
+// parallel) find one each. Half a millisecond of work for each at the start of a run.
 constexpr uint32_t kSpareSlots = 3;
 // How long a reserved but unfinished event may hold up the others.
 constexpr double kStuckEventSeconds = 0.5;
@@ -202,7 +201,7 @@ void Watcher::Tick(uint64_t now) {
       EndProcess(*process, now, !replaced);
     }
   }
-  arena_->KeepReady(processes_.empty() ? kSpareSlotsBeforeALoop : kSpareSlots);
+  arena_->KeepReady(kSpareSlots);
   last_tick_ = clock_->Now();
 }
 

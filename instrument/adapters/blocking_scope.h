@@ -52,10 +52,12 @@ class BlockingScope {
   bool IsAnswered() const { return answered_; }
 
   // All that nobody has taken yet, also from before a scope began.
-  static std::vector<Blocking> TakeAll() {
-    bool answered = false;
+  // `answered` (may be null) as IsAnswered().
+  static std::vector<Blocking> TakeAll(bool* answered = nullptr) {
+    bool is_answered = false;
     std::vector<Blocking> all = std::exchange(Waiting(), {});
-    for (Blocking& one : Ask(answered)) all.push_back(std::move(one));
+    for (Blocking& one : Ask(is_answered)) all.push_back(std::move(one));
+    if (answered != nullptr) *answered = is_answered;
     return all;
   }
 

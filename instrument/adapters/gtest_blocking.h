@@ -37,7 +37,9 @@ class BlockingListener : public ::testing::EmptyTestEventListener {
   }
   void OnTestEnd(const ::testing::TestInfo&) override {
     if (!BlockingScope::IsWatched()) return;
-    const std::vector<Blocking> all = BlockingScope::TakeAll();
+    bool answered = false;
+    const std::vector<Blocking> all = BlockingScope::TakeAll(&answered);
+    if (!answered) ADD_FAILURE() << "loopsan: its collector did not answer for this test";
     ::testing::Test::RecordProperty("loopsan_findings", static_cast<int>(all.size()));
     for (const Blocking& one : all) ADD_FAILURE() << "loopsan: " << one.rule << ": " << one.message;
   }

@@ -170,7 +170,9 @@ int TakeFindings(uint32_t milliseconds, char* text, uint32_t bytes) {
   if (g_process.arena != nullptr || g_process.plain) {
     Slot* const slot = SlotOfThisProcess();
     if (slot == nullptr) {
-      found = 0;  // no loop has run
+      // No loop has run; or one has, and there was no room for this process.
+      const bool refused = g_process.arena != nullptr && t_state.claim_attempts > 0;
+      found = refused ? -1 : 0;
     } else if (g_asking.exchange(1, std::memory_order_acq_rel) == 0) {
       found = Ask(slot->header, milliseconds, text, bytes);
       g_asking.store(0, std::memory_order_release);
