@@ -87,6 +87,7 @@ void ReadJson(const JsonPlace& from, LoopSummary& loop) {
   ReadSeconds(from, "busy_seconds", loop.busy_seconds);
   ReadSeconds(from, "idle_seconds", loop.idle_seconds);
   ReadSeconds(from, "longest_step_seconds", loop.longest_step_seconds);
+  ReadSeconds(from, "p99_step_seconds", loop.p99_step_seconds);
   Read(from, "proven", loop.proven);
 }
 

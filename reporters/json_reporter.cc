@@ -59,6 +59,7 @@ Json ToJson(const LoopSummary& loop) {
       {"busy_seconds", Seconds(loop.busy_seconds)},
       {"idle_seconds", Seconds(loop.idle_seconds)},
       {"longest_step_seconds", Seconds(loop.longest_step_seconds)},
+      {"p99_step_seconds", Seconds(loop.p99_step_seconds)},
       {"proven", loop.proven},
   };
 }

@@ -1,6 +1,7 @@
 #include "reporters/judge.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,23 @@
 namespace loopsan {
 
 using namespace judging;  // NOLINT: the judge's own words
+
+namespace {
+
+// The shortest that the longest hundredth of the steps can have been.
+uint64_t TicksOfP99(const std::array<uint64_t, segment::kStepBuckets>& buckets) {
+  uint64_t steps = 0;
+  for (const uint64_t count : buckets) steps += count;
+  uint64_t longer = 0;
+  for (size_t i = buckets.size(); i-- > 0;) {
+    longer += buckets[i];
+    // Bucket 0 also has those of no ticks.
+    if (longer > 0 && longer >= steps / 100) return i == 0 ? 0 : uint64_t{1} << i;
+  }
+  return 0;
+}
+
+}  // namespace
 
 Judge::Judge(const Options& options, const TickClock* ticks, MakeStackInterpreter interpreters,
              Actions actions)
@@ -219,6 +237,7 @@ void Judge::Private::Handle(const LoopGone& gone) {
   summary.busy_seconds = clock_->Seconds(gone.cell.busy_ticks);
   summary.idle_seconds = clock_->Seconds(gone.cell.idle_ticks);
   summary.longest_step_seconds = clock_->Seconds(gone.cell.longest_step);
+  summary.p99_step_seconds = clock_->Seconds(TicksOfP99(gone.cell.step_buckets));
   summary.proven = done.proven;
   if (!done.proven) {
     unproven_.insert({process->key, gone.cell_index});

@@ -159,6 +159,7 @@ std::string Print(const Budgets& budgets) {
   add("worst-stall", budgets.worst_stall_seconds);
   add("blocked-total", budgets.blocked_total_seconds);
   add("longest-step", budgets.longest_step_seconds);
+  add("p99-step", budgets.p99_step_seconds);
   if (budgets.findings) set.push_back(absl::StrCat("findings=", *budgets.findings));
   return absl::StrJoin(set, " ");
 }
@@ -339,10 +340,12 @@ absl::Status ParseBudget(std::string_view text, Budgets& budgets) {
   std::optional<double>* const limit = key == "worst-stall"     ? &budgets.worst_stall_seconds
                                        : key == "blocked-total" ? &budgets.blocked_total_seconds
                                        : key == "longest-step"  ? &budgets.longest_step_seconds
+                                       : key == "p99-step"      ? &budgets.p99_step_seconds
                                                                 : nullptr;
   if (limit == nullptr) {
     return BadValue(text,
-                    "worst-stall=TIME, blocked-total=TIME, longest-step=TIME or findings=NUMBER");
+                    "worst-stall=TIME, blocked-total=TIME, longest-step=TIME, p99-step=TIME or "
+                    "findings=NUMBER");
   }
   double seconds = 0;
   if (const absl::Status status = ParseDuration(value, seconds); !status.ok()) {

@@ -27,6 +27,7 @@ struct Budgets {
   std::optional<double> worst_stall_seconds;    // the longest time of one finding
   std::optional<double> blocked_total_seconds;  // of all findings together
   std::optional<double> longest_step_seconds;   // of any proven loop
+  std::optional<double> p99_step_seconds;       // likewise
   std::optional<uint64_t> findings;             // errors and warnings
   friend bool operator==(const Budgets&, const Budgets&) = default;
 };

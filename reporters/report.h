@@ -24,6 +24,8 @@ struct LoopSummary {
   double busy_seconds = 0;
   double idle_seconds = 0;
   double longest_step_seconds = 0;
+  double p99_step_seconds =
+      0;               // one step in a hundred took so long or longer; exact to a factor of 2
   bool proven = true;  // false: may be a worker thread that only waits with epoll
 };
 

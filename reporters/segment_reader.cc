@@ -147,6 +147,9 @@ SegmentCell SegmentReader::Cell(uint32_t index) const {
   result.busy_ticks = cell.busy_ticks.load(kRelaxed);
   result.idle_ticks = cell.idle_ticks.load(kRelaxed);
   result.longest_step = cell.longest_step.load(kRelaxed);
+  for (size_t i = 0; i < result.step_buckets.size(); ++i) {
+    result.step_buckets[i] = cell.step_buckets[i].load(kRelaxed);
+  }
   result.waits_with_timeout = cell.waits_with_timeout.load(kRelaxed);
   result.call_ticks_in_step = cell.call_ticks_in_step.load(kRelaxed);
   const uint32_t told = cell.exact_told.load(std::memory_order_acquire);

@@ -5,6 +5,7 @@
 // Threads: one reader at a time; the writers are the watched process's threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,6 +67,7 @@ struct SegmentCell {
   uint64_t busy_ticks = 0;
   uint64_t idle_ticks = 0;
   uint64_t longest_step = 0;
+  std::array<uint64_t, segment::kStepBuckets> step_buckets{};
   uint64_t waits_with_timeout = 0;
   uint64_t call_ticks_in_step = 0;
   bool told = false;     // its loop has told steps

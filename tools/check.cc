@@ -48,7 +48,7 @@ int CheckReport(const std::vector<std::string>& arguments) {
       "only budgets");
   flags.AddOption("budget", options,
                   "what must not be exceeded; may be given several times: worst-stall=TIME, "
-                  "blocked-total=TIME, longest-step=TIME, findings=NUMBER");
+                  "blocked-total=TIME, longest-step=TIME, p99-step=TIME, findings=NUMBER");
   flags.AddOption("suppressions", options);
   flags.AddOption("rule_pack", options);
   int exit_status = 0;

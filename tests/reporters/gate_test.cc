@@ -36,7 +36,7 @@ Finding Of(const std::string& id, const std::string& level, double max_seconds =
 Report Of(std::vector<Finding> findings) {
   Report report;
   report.threshold_seconds = 0.1;
-  report.processes = {{.loops = {{.longest_step_seconds = 0.4}}}};
+  report.processes = {{.loops = {{.longest_step_seconds = 0.4, .p99_step_seconds = 0.01}}}};
   report.findings = std::move(findings);
   return report;
 }
@@ -143,8 +143,8 @@ TEST(JudgeGate, KnowsNoCleanBillWithoutALoop) {
 
 TEST(JudgeGate, HoldsEachBudgetThatIsKept) {
   const Report report = Of({Of("F1", "error", 0.3), Of("F2", "note", 9)});
-  for (std::string_view budget :
-       {"worst-stall=300ms", "blocked-total=600ms", "longest-step=400ms", "findings=1"}) {
+  for (std::string_view budget : {"worst-stall=300ms", "blocked-total=600ms", "longest-step=400ms",
+                                  "p99-step=10ms", "findings=1"}) {
     EXPECT_FALSE(JudgeBudget(report, budget).failed()) << budget;
   }
 }
@@ -159,6 +159,9 @@ TEST(JudgeGate, FailsOnEachBudgetThatIsExceeded) {
               ElementsAre("budget blocked-total exceeded: 0.600 s where 0.599 s is allowed"));
   EXPECT_THAT(JudgeBudget(report, "longest-step=399ms").failures,
               ElementsAre("budget longest-step exceeded: 0.400 s where 0.399 s is allowed"));
+  EXPECT_THAT(JudgeBudget(report, "p99-step=9ms").failures,
+              ElementsAre("budget p99-step exceeded: 10.0 ms where 9.00 ms is allowed (at least so "
+                          "long)"));
   EXPECT_THAT(JudgeBudget(report, "findings=0").failures,
               ElementsAre("budget findings exceeded: 1 where 0 are allowed"));
 }

@@ -195,6 +195,21 @@ TEST_F(JudgeTest, AnswersWhatIsNewSinceTheProcessAskedLast) {
   EXPECT_EQ(End().findings.at(0).count, 3u);
 }
 
+TEST_F(JudgeTest, TellsWhatOneStepInAHundredTook) {
+  MeetPlace(0, {"main", "uv_run", "uv__io_poll"}, true);
+  LoopGone gone;
+  gone.process = kProcess;
+  gone.cell_index = kCell;
+  gone.cell.step_buckets[10] = 980;
+  gone.cell.step_buckets[20] = 15;
+  gone.cell.step_buckets[30] = 5;
+  judge_->Handle(gone);
+  Report report;
+  judge_->FillReport(report);
+  ASSERT_THAT(report.processes.at(0).loops, SizeIs(1));
+  EXPECT_DOUBLE_EQ(report.processes[0].loops[0].p99_step_seconds, clock_.Seconds(1 << 20));
+}
+
 TEST_F(JudgeTest, AnswersNothingOfAStepThatMayHaveBeenTheEndOfTheLoop) {
   MeetPlace(0, {"main", "epoll_loop"}, true);
   place_ = 0;

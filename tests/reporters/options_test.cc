@@ -137,12 +137,13 @@ TEST(ParseDuration, RefusesWhatIsNoLengthOfTime) {
 TEST(ParseBudget, ReadsEachKey) {
   Options options;
   ASSERT_TRUE(ParseOptions("budget=worst-stall=200ms:budget=blocked-total=2:"
-                           "budget=longest-step=0.5s:budget=findings=0",
+                           "budget=longest-step=0.5s:budget=p99-step=5ms:budget=findings=0",
                            options)
                   .ok());
   EXPECT_EQ(options.budgets, (Budgets{.worst_stall_seconds = 0.2,
                                       .blocked_total_seconds = 2,
                                       .longest_step_seconds = 0.5,
+                                      .p99_step_seconds = 0.005,
                                       .findings = 0}));
   ASSERT_TRUE(ParseBudget("", options.budgets).ok());
   EXPECT_EQ(options.budgets, Budgets());
@@ -158,7 +159,7 @@ TEST(ParseBudget, LetsTheLastOfTwoWin) {
 TEST(ParseBudget, NamesWhatItDoesNotUnderstand) {
   EXPECT_EQ(Error("budget=stall=1"),
             "budget: bad value 'stall=1'; expected worst-stall=TIME, blocked-total=TIME, "
-            "longest-step=TIME or findings=NUMBER");
+            "longest-step=TIME, p99-step=TIME or findings=NUMBER");
   EXPECT_EQ(
       Error("budget=worst-stall"),
       "budget: worst-stall: bad value ''; expected a duration such as 100ms, 0.5s, 250us or 2 "
