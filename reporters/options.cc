@@ -252,7 +252,7 @@ std::vector<OptionInfo> ReportFileOptions(std::span<const Reporter> reporters) {
                        .kind = OptionKind::kFile,
                        .default_text = "",
                        .help = absl::StrCat("also write the report as ", Absl(reporter.name),
-                                            " to FILE ('-': standard output)")});
+                                            " to FILE: ", Absl(reporter.description))});
   }
   return options;
 }

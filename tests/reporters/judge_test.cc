@@ -30,6 +30,12 @@ class JudgeTest : public testing::Test {
   static constexpr ProcessKey kProcess = 7;
   static constexpr uint32_t kCell = 0;
 
+  struct Answer {
+    uint32_t question;
+    uint32_t findings;
+    std::string lines;
+  };
+
   JudgeTest() {
     Judge::Actions actions;
     actions.set_verdict = [this](uint32_t, uint32_t place, Verdict verdict) {
@@ -150,11 +156,6 @@ class JudgeTest : public testing::Test {
   std::map<uint32_t, Verdict> verdicts_;
   std::vector<std::string> live_;
   std::vector<SiteTotals> sites_;
-  struct Answer {
-    uint32_t question;
-    uint32_t findings;
-    std::string lines;
-  };
   std::vector<Answer> answers_;
   std::string suppressed_call_;
   bool released_ = false;

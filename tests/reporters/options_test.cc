@@ -177,12 +177,13 @@ TEST(ParseFailOn, NamesWhatIsPossible) {
 }
 
 TEST(ReportFileOptions, OffersAFileForEachReporterThatHasNoOptionYet) {
-  const Reporter reporters[] = {{"text", WriteText}, {"json", WriteJson}, {"sarif", WriteJson}};
+  const Reporter reporters[] = {
+      {"text", "", WriteText}, {"json", "", WriteJson}, {"sarif", "for editors", WriteJson}};
   const std::vector<OptionInfo> options = ReportFileOptions(reporters);
   ASSERT_EQ(options.size(), 1u);
   EXPECT_EQ(options[0].Flag(), "--sarif");
   EXPECT_EQ(options[0].kind, OptionKind::kFile);
-  EXPECT_EQ(options[0].help, "also write the report as sarif to FILE ('-': standard output)");
+  EXPECT_EQ(options[0].help, "also write the report as sarif to FILE: for editors");
 }
 
 TEST(OptionList, OffersExactlyTheReportersOfTheTable) {

@@ -60,7 +60,8 @@ TEST(ReportOutputs, WritesBothReports) {
   EXPECT_GT(std::filesystem::file_size(options.output_path), 0u);
 }
 
-constexpr Reporter kReporters[] = {{"text", WriteText}, {"json", WriteJson}, {"sarif", WriteJson}};
+constexpr Reporter kReporters[] = {
+    {"text", "", WriteText}, {"json", "", WriteJson}, {"sarif", "", WriteJson}};
 
 TEST(ReportOutputs, WritesAFileForEachReporterThatTheOptionsName) {
   const TemporaryDirectory directory;
