@@ -58,7 +58,7 @@ TEST(HtmlReporter, SaysTheVerdictFirst) {
   report.findings.resize(1);
   const std::string page = Write(report);
   EXPECT_EQ(Between(page, "<h1 id=\"verdict\">", "</h1>"),
-            "loopsan: 1 finding: the event loop was blocked for 0.300 s in 3.10 s");
+            "loopsan: 1 finding, 4 suppressed: the event loop was blocked for 0.300 s in 3.10 s");
   EXPECT_THAT(page, HasSubstr("<title>loopsan: 1 finding"));
 }
 

@@ -54,11 +54,23 @@ Report ShardOf(int begin, int end) {
   for (Capability& capability : report.capabilities) capability.used = end - begin;
   report.dropped = {.events = static_cast<uint64_t>(end - begin)};
   report.warnings = {"the machine was busy"};
+  report.suppressed = {{.entry = "stall:Compact",
+                        .reason = "nightly",
+                        .file = "a.supp",
+                        .line = 3,
+                        .findings = static_cast<uint64_t>(end - begin),
+                        .count = static_cast<uint64_t>(end - begin),
+                        .total_seconds = 0.25 * (end - begin),
+                        .max_seconds = 0.25}};
+  report.suppression_remarks.clear();
+  report.timeline = {};
   std::map<int, Finding> findings;
   for (int process = begin; process < end; ++process) {
     report.processes.push_back(
         {.pid = process, .executable = "/bin/tests", .loops = {{.turns = 5}}});
     report.processes.back().loops[0].kind = "epoll";
+    report.timeline.loops.push_back(
+        {.pid = process, .intervals = {{.duration_seconds = 0.1, .turns = 5}}});
     for (int place : {process % 7, 7 + process % 3}) {
       const Finding one = FindingOf(process, place);
       const auto [it, inserted] = findings.try_emplace(place, one);
@@ -104,6 +116,50 @@ TEST(MergeReports, DoesNotDependOnTheOrderOrTheGrouping) {
     // Also by way of the file.
     EXPECT_EQ(Write(MergeReports({*ReadJsonReport(Write(left)), right})), expected);
   }
+}
+
+TEST(MergeReports, KeepsSpansWithTheirFindings) {
+  Report first = ShardOf(0, 1);
+  first.findings = {FindingOf(1, 1), FindingOf(1, 2)};
+  first.findings[0].id = "F1";
+  first.findings[1].id = "F2";
+  first.timeline.loops[0].spans = {{.kind = "stall", .duration_seconds = 1, .finding_id = "F2"}};
+  Report second = ShardOf(1, 2);
+  second.findings = {FindingOf(40, 2)};
+  second.findings[0].id = "F1";
+  second.timeline.loops[0].spans = {{.kind = "stall", .duration_seconds = 1, .finding_id = "F1"}};
+  const Report merged = MergeReports({first, second});
+  ASSERT_THAT(merged.findings, SizeIs(2));
+  EXPECT_EQ(merged.findings[0].fingerprint, second.findings[0].fingerprint);
+  ASSERT_THAT(merged.timeline.loops, SizeIs(2));
+  for (const LoopTimeline& loop : merged.timeline.loops) {
+    EXPECT_EQ(loop.spans.at(0).finding_id, "F1") << loop.pid;
+  }
+}
+
+TEST(MergeReports, TellsAnEntryUnusedOnlyIfNoShardUsedIt) {
+  Report used = ShardOf(0, 1);
+  Report unused = ShardOf(1, 2);
+  unused.suppressed.clear();
+  unused.suppression_remarks = {
+      {.level = "note", .message = "unused", .entry = "stall:Compact", .file = "a.supp", .line = 3},
+      {.level = "note", .message = "unused", .entry = "stall:X", .file = "a.supp", .line = 4}};
+  const Report merged = MergeReports({unused, used, unused});
+  ASSERT_THAT(merged.suppression_remarks, SizeIs(1));
+  EXPECT_EQ(merged.suppression_remarks[0].entry, "stall:X");
+  ASSERT_THAT(merged.suppressed, SizeIs(1));
+  EXPECT_EQ(merged.suppressed[0].count, 1u);
+}
+
+TEST(MergeReports, TellsNoBuildIdOfAPathWithTwo) {
+  Report first = ShardOf(0, 1);
+  Report second = ShardOf(1, 2);
+  first.modules = {{"/bin/tests", "aa"}, {"/lib/a.so", "bb"}};
+  second.modules = {{"/bin/tests", "aa"}, {"/lib/a.so", "cc"}};
+  const Report merged = MergeReports({first, second});
+  ASSERT_THAT(merged.modules, SizeIs(2));
+  EXPECT_EQ(merged.modules[0].build_id, "aa");
+  EXPECT_EQ(merged.modules[1].build_id, "");
 }
 
 TEST(MergeReports, AddsAndTakesTheWorst) {
