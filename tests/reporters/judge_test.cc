@@ -48,7 +48,7 @@ class JudgeTest : public testing::Test {
       answers_.push_back({question, findings, lines});
     };
     actions.is_suppressed = [this](const Finding& finding) {
-      return finding.call == suppressed_call_;
+      return !suppressed_call_.empty() && finding.call == suppressed_call_;
     };
     judge_ = std::make_unique<Judge>(
         options_, &clock_,
