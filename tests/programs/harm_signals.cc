@@ -38,9 +38,11 @@ bool IsBlocked(pid_t tid) {
 // Sends SIGUSR1 to the main thread each time it has come to rest, until told.
 class Interrupter {
  public:
-  explicit Interrupter(int times) : main_(pthread_self()), tid_(gettid()) {
-    thread_ = std::thread([this, times] {
-      for (int sent = 0; sent < times && !stop_; ++sent) {
+  // Until it is destroyed: a thread that rests in its sanitizer's own locks takes a signal
+  // that ends no call.
+  Interrupter() : main_(pthread_self()), tid_(gettid()) {
+    thread_ = std::thread([this] {
+      while (!stop_) {
         const int before = handled;
         for (int seen = 0; seen < 3 && !stop_; sched_yield()) seen = IsBlocked(tid_) ? seen + 1 : 0;
         if (stop_) break;
@@ -125,7 +127,7 @@ void InterruptIdleWaits(int flags) {
   constexpr int kTimes = 50;
   int interrupted = 0;
   {
-    const Interrupter interrupter(kTimes);
+    const Interrupter interrupter;
     for (int i = 0; i < kTimes; ++i) {
       epoll_event event;
       interrupted += epoll_wait(idle, &event, 1, -1) == -1 && errno == EINTR;
@@ -147,7 +149,7 @@ void InterruptCalls(int flags) {
   Loop loop;
   loop.Run(60, [&](int turn) {
     if (turn < 40) return;
-    const Interrupter interrupter(4);
+    const Interrupter interrupter;
     const timespec long_time{1000, 0};
     interrupted += nanosleep(&long_time, nullptr) == -1 && errno == EINTR;
     char byte;
@@ -174,7 +176,7 @@ void JumpOutOfCalls() {
   loop.Run(400, [&](int turn) {
     if (turn == 390) BlockForTheReport();
     if (turn < 40 || turn >= 60) return;
-    const Interrupter interrupter(1);
+    const Interrupter interrupter;
     if (sigsetjmp(g_back, 1) == 0) {
       const timespec long_time{1000, 0};
       nanosleep(&long_time, nullptr);
@@ -194,7 +196,7 @@ void JumpOutOfWaits() {
   const int idle = epoll_create1(EPOLL_CLOEXEC);
   volatile int jumps = 0;
   while (jumps < 20) {
-    const Interrupter interrupter(1);
+    const Interrupter interrupter;
     if (sigsetjmp(g_back, 1) == 0) {
       epoll_event event;
       epoll_wait(idle, &event, 1, -1);
