@@ -195,7 +195,8 @@ class PageData {
                                       {"used", capability.used},
                                       {"reason", Shown(capability.reason)}});
     }
-    for (const std::string& limit : text::LimitsText(report_)) page["limits"].push_back(Shown(limit));
+    for (const std::string& limit : text::LimitsText(report_))
+      page["limits"].push_back(Shown(limit));
     page["hidden_spans"] = hidden_spans_ + report_.timeline.dropped_spans;
     tables_.AddTo(page);
     return page;

@@ -47,10 +47,10 @@ struct ThreadState {
   int place_descriptor;
   uint32_t claim_attempts;
   uint32_t slots_at_attempt;  // that were ready at the last of them
-  uint32_t early_left;  // evidence still to be taken for the judge
-  uint64_t early_turn;  // at most one a turn
-  bool signalled;       // the sampling signal may be sent to this thread
-  uint32_t execs;       // exec hooks entered, not left: a vfork child's, if we are elsewhere
+  uint32_t early_left;        // evidence still to be taken for the judge
+  uint64_t early_turn;        // at most one a turn
+  bool signalled;             // the sampling signal may be sent to this thread
+  uint32_t execs;             // exec hooks entered, not left: a vfork child's, if we are elsewhere
   // Of a loop that tells its steps; null: this thread's does not.
   loopsan_loop* loop;
   bool partial;              // LOOPSAN_LOOP_PARTIAL

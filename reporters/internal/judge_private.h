@@ -307,7 +307,7 @@ class Judge::Private {
   std::map<ProcessKey, judging::Process> processes_;
   std::map<std::string, judging::FindingEntry> findings_;
   std::set<std::pair<uint32_t, uint32_t>> unproven_;
-  std::map<std::string, uint64_t> told_;  // stalls, and when they had their last live line
+  std::map<std::string, uint64_t> told_;          // stalls, and when they had their last live line
   std::map<std::string, std::string> build_ids_;  // by path of the module
   Dropped dropped_;
   std::vector<std::string> warnings_;

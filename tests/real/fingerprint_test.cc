@@ -56,8 +56,8 @@ TEST_F(Rebuilt, ProgramsHaveTheSameFingerprints) {
   const std::set<std::string> first = Fingerprints("g++ -O0");
   for (const char* build :
        {"g++ -O0 -DLINES", "g++ -O1", "g++ -O2", "g++ -O2 -DLINES -DALIAS", "g++ -O3",
-        "g++ -O2 -flto", "g++ -O2 -no-pie -fno-pie", "g++ -O2 -fno-inline -fno-optimize-sibling-calls",
-        "g++ -O2 -gdwarf-4", "g++ -Os"}) {
+        "g++ -O2 -flto", "g++ -O2 -no-pie -fno-pie",
+        "g++ -O2 -fno-inline -fno-optimize-sibling-calls", "g++ -O2 -gdwarf-4", "g++ -Os"}) {
     EXPECT_EQ(Fingerprints(build), first) << build;
   }
   if (!HasCompiler("clang++-19")) GTEST_SKIP() << "no clang++-19 to build with, too";

@@ -47,10 +47,10 @@ TEST(GoogleTestListener, FailsTheTestsInWhichALoopWasBlocked) {
 TEST(GoogleTestListener, SeesWhatItsOwnProcessDidWhereTestsRunInParallel) {
   // Two shards of one program, at once.
   const std::string program = ProgramPath("gtest_loops");
-  const LoopsanResult result = RunUnderLoopsan(
-      {"sh", "-c",
-       program + " --gtest_filter=Loop.IsBlocked & " + program +
-           " --gtest_filter=Loop.IsFree --gtest_repeat=20 && wait"});
+  const LoopsanResult result =
+      RunUnderLoopsan({"sh", "-c",
+                       program + " --gtest_filter=Loop.IsBlocked & " + program +
+                           " --gtest_filter=Loop.IsFree --gtest_repeat=20 && wait"});
   SCOPED_TRACE(Describe(result) + result.out);
   EXPECT_THAT(FailedTests(result.out), ElementsAre("Loop.IsBlocked"));
 }

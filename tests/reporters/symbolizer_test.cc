@@ -224,7 +224,8 @@ TEST_F(SymbolizerTest, NamesTheFramesOfAReportLater) {
   EXPECT_THAT(Resymbolize(report, {.debug_root = SYMBOLIZER_DEBUG_ROOT}), IsEmpty());
   const Finding& finding = report.findings[0];
   ExpectInlinedFrames(finding.stack, SYMBOLIZER_FIXTURE_BUILD_ID);
-  EXPECT_THAT(finding.message, HasSubstr("called from fixture::Innermost at symbolizer_fixture.cc:"));
+  EXPECT_THAT(finding.message,
+              HasSubstr("called from fixture::Innermost at symbolizer_fixture.cc:"));
   EXPECT_EQ(finding.remedy, "do not");
   EXPECT_NE(finding.fingerprint, fingerprint) << "it is made of functions";
   const Report named = report;
