@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utility>  // which Boost 1.74 forgets
+
 #include <boost/asio.hpp>
 #include <chrono>
 

@@ -57,6 +57,8 @@ struct node {
   bool has_place;
   const node* parent;
   int depth;
+  bool may_block;      // on threads that are there to block
+  bool ready_at_once;  // its handler, when it is created
 };
 
 constexpr int kMostDepth = 4;
@@ -75,6 +77,22 @@ struct node_key {
            line == other.line && parent == other.parent;
   }
 };
+
+inline bool same(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) ++a, ++b;
+  return *a == *b;
+}
+
+// A handler that is posted is ready at once.
+inline bool is_ready_at_once(const char* operation) {
+  return same(operation, "post") || same(operation, "defer") || same(operation, "execute") ||
+         same(operation, "dispatch");
+}
+
+// Its threads are there to block.
+inline bool may_block(const char* object_type) {
+  return same(object_type, "thread_pool") || same(object_type, "system_executor");
+}
 
 inline const node* find_node(const node_key& key, const char* function) {
   using map_key = std::tuple<std::string, std::string, std::string, int, const node*>;
@@ -95,6 +113,8 @@ inline const node* find_node(const node_key& key, const char* function) {
   auto* const made = new node;
   made->name = std::string(key.object_type) + "." + key.operation;
   made->parent = key.parent;
+  made->may_block = may_block(key.object_type);
+  made->ready_at_once = is_ready_at_once(key.operation);
   made->depth = key.parent != nullptr ? key.parent->depth + 1 : 1;
   made->has_place = key.file != nullptr;
   made->place.file = key.file != nullptr ? key.file : "";
@@ -230,6 +250,8 @@ class completion {
     if (operation_ == nullptr) return;
     const record& known = handler.loopsan_record;
     ready_at_ = known.ready_at;
+    task_ = loopsan_task();
+    creator_ = loopsan_task();
     task_.id = known.id;
     task_.name = operation_->name.c_str();
     task_.spawned_at = operation_->has_place ? &operation_->place : nullptr;
@@ -278,7 +300,7 @@ class completion {
   void invocation_end() {}
 
   const node* operation() const { return operation_; }
-  uint64_t id() const { return task_.id; }
+  uint64_t id() const { return task_.id; }  // REQUIRES: operation() is known
 
  private:
   uint64_t begin_step(thread_state& thread) {
@@ -327,45 +349,32 @@ class completion {
   completion* next_;
   bool running_ = false;
   uint64_t ready_at_ = 0;
-  loopsan_task task_ = loopsan_task();
-  loopsan_task creator_ = loopsan_task();
+  // Both are filled in only if `operation_` is known: to clear them takes a while.
+  loopsan_task task_;
+  loopsan_task creator_;
 };
-
-inline bool same(const char* a, const char* b) {
-  while (*a != '\0' && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-
-// A handler that is posted is ready at once.
-inline bool is_ready_at_once(const char* operation) {
-  return same(operation, "post") || same(operation, "defer") || same(operation, "execute") ||
-         same(operation, "dispatch");
-}
-
-// Its threads are there to block.
-inline bool may_block(const char* object_type) {
-  return same(object_type, "thread_pool") || same(object_type, "system_executor");
-}
 
 template <typename Context>
 void creation(Context&, tracked_handler& handler, const char* object_type, void* /*object*/,
               uintmax_t /*native_handle*/, const char* operation) {
-  if (annotations() == nullptr || may_block(object_type)) return;
+  if (annotations() == nullptr) return;
   thread_state& thread = this_thread();
   const completion* const current = thread.current;
   const location* const place = thread.innermost_location;
   const node* const parent = current != nullptr && current->operation()->depth < kMostDepth
                                  ? current->operation()
                                  : nullptr;
-  record& made = handler.loopsan_record;
-  made.operation =
+  const node* const known =
       thread.find(node_key{object_type, operation, place != nullptr ? place->file() : nullptr,
                            place != nullptr ? place->line() : 0, parent},
                   place != nullptr ? place->function() : nullptr);
+  if (known->may_block) return;
+  record& made = handler.loopsan_record;
+  made.operation = known;
   made.id = thread.new_id();
   made.parent_id = current != nullptr ? current->id() : 0;
   made.created_at = annotations()->now();
-  made.ready_at = is_ready_at_once(operation) ? made.created_at : 0;
+  made.ready_at = known->ready_at_once ? made.created_at : 0;
 }
 
 // A reactor has done the operation: its handler is ready.
