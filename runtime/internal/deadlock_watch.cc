@@ -29,6 +29,10 @@ namespace loopsan::internal {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{250};
+// When a thread begins to wait: it takes two looks to be sure, and one more for what comes about
+// a moment later.
+constexpr std::chrono::milliseconds kQuickLookEvery{10};
+constexpr int kQuickLooks = 3;
 // A function that has slept for so long, while others have waited for its thread as long.
 constexpr std::chrono::seconds kStuck{1};
 
@@ -62,6 +66,8 @@ struct State {
   uint64_t look = 0;
   Time last_look{};
   bool watching = false;
+  int quick_looks = 0;  // still to be made
+  Time next_quick_looks{};
   std::set<uint64_t> reported;                     // calls and waits
   std::unordered_map<uint64_t, Sleeper> sleepers;  // by call
 };
@@ -265,8 +271,14 @@ void Watch(State* state) {
   pthread_setname_np(pthread_self(), "loopsan-watch");
   std::unique_lock lock(state->mutex);
   for (;;) {
-    state->changed.wait_for(lock, kLookEvery, [] { return false; });
+    const bool quick = state->quick_looks > 0;
+    const bool hurried =
+        quick ? state->changed.wait_for(lock, kQuickLookEvery, [] { return false; })
+              : state->changed.wait_for(lock, kLookEvery, [&] { return state->quick_looks > 0; });
+    if (hurried) continue;
+    if (quick) --state->quick_looks;
     if (state->graph.empty()) {
+      if (quick) continue;
       state->watching = false;
       return;
     }
@@ -348,6 +360,12 @@ void WatchedWait::Begin(const Executor& serves, uint64_t function, Site called_a
   wait.since = Clock::now();
   const std::lock_guard lock(state.mutex);
   id_ = ++state.last_id;
+  // At most so often: a program may wait ten thousand times a second.
+  if (const Time now = wait.since; now >= state.next_quick_looks) {
+    state.next_quick_looks = now + kLookEvery;
+    state.quick_looks = kQuickLooks;
+    state.changed.notify_one();
+  }
   state.graph.AddWait(id_, std::move(wait));
   StartWatching(state);
 } catch (...) {

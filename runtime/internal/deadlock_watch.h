@@ -2,9 +2,10 @@
 // what one is), and functions that sleep on the only thread that others wait for. In debug mode
 // only.
 //
-// The looking, four times a second, is done by a thread of its own, which exists while anything is
-// watched. It asks the loops for what their tasks await: a loop that does not answer is
-// busy, and alive. A deadlock is reported at the second look after it has come about.
+// The looking, four times a second and at once when a thread begins to wait, is done by a thread
+// of its own, which exists while anything is watched. It asks the loops for what their tasks
+// await: a loop that does not answer is busy, and alive. A deadlock is reported at the second
+// look after it has come about.
 //
 // Threads: any, unless said otherwise.
 #pragma once
