@@ -237,6 +237,7 @@ absl::StatusOr<std::vector<LiveLoop>> ReadLiveLoops(pid_t pid) {
   if (arena == 0 || !ReadExactly(pid, arena, &header, sizeof header)) {
     return Unwatched(pid, arena != 0);
   }
+  if (header.magic == 0) return Unwatched(pid, false);  // a run that is just beginning
   if (header.magic != segment::kMagic || header.version != segment::kVersion ||
       header.slot_bytes != segment::kSlotBytes) {
     return absl::FailedPreconditionError(absl::StrCat(
