@@ -61,6 +61,15 @@ void RankFindings(std::vector<Finding>& findings, std::string_view prefix) {
   for (Finding& finding : findings) finding.id = text::Concat(prefix, ++rank);
 }
 
+bool HasProvenLoop(const Report& report) {
+  for (const ProcessSummary& process : report.processes) {
+    for (const LoopSummary& loop : process.loops) {
+      if (loop.proven) return true;
+    }
+  }
+  return false;
+}
+
 bool IsFingerprint(std::string_view text) {
   return text.size() == kFingerprintBytes && std::all_of(text.begin(), text.end(), IsHexDigit);
 }

@@ -35,6 +35,10 @@ void SortByRank(std::vector<Finding>& findings);
 // The same, and numbers the findings: F1, F2, ...
 void RankFindings(std::vector<Finding>& findings, std::string_view prefix);
 
+// Something was watched that is an event loop for sure: without one, no finding is no
+// clean bill.
+bool HasProvenLoop(const Report& report);
+
 // Of the form that a fingerprint has: 16 hexadecimal digits in lower case.
 bool IsFingerprint(std::string_view text);
 

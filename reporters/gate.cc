@@ -144,6 +144,8 @@ void NoteChanges(const Report& report, const BaselineComparison& comparison,
                            entry.fingerprint, ")"));
   }
   AddSome(stale, "that were not seen", verdict.notes);
+  // Else whoever follows the advice would record what has just failed.
+  if (verdict.failed()) return;
   verdict.notes.push_back(
       Concat("the baseline can shrink: if this report is of everything, run loopsan baseline ",
              settings.report_file.empty() ? "report.json" : settings.report_file, " --output=",
@@ -160,9 +162,20 @@ std::string Advice(FailOn fail_on, const GateSettings& settings) {
                 file == kBaselineFile ? "" : " --output=", file == kBaselineFile ? "" : file);
 }
 
-bool HasLoop(const Report& report) {
-  return std::any_of(report.processes.begin(), report.processes.end(),
-                     [](const ProcessSummary& process) { return !process.loops.empty(); });
+// What was not counted, and should be known.
+void NoteUnproven(const Report& report, GateVerdict& verdict) {
+  const size_t uncounted =
+      std::count_if(report.unproven_findings.begin(), report.unproven_findings.end(),
+                    [](const Finding& finding) { return !IsNote(finding); });
+  if (uncounted > 0) {
+    verdict.notes.push_back(
+        Concat(Count(uncounted, "finding"), " on threads that may be no event loops ",
+               uncounted == 1 ? "does" : "do", " not count; the text report has ",
+               uncounted == 1 ? "it" : "them"));
+  }
+  if (!HasProvenLoop(report)) {
+    verdict.notes.emplace_back("no event loop was seen for sure, so this is no clean bill");
+  }
 }
 
 }  // namespace
@@ -179,9 +192,7 @@ GateVerdict JudgeGate(const Report& report, const BaselineComparison* comparison
   const bool findings_fail = verdict.failed();
   JudgeBudgets(report, settings.budgets, verdict);
   if (comparison != nullptr) NoteChanges(report, *comparison, settings, verdict);
-  if (!HasLoop(report)) {
-    verdict.notes.emplace_back("no event loop was seen, so this is no clean bill");
-  }
+  NoteUnproven(report, verdict);
   if (verdict.failed()) verdict.advice = Advice(findings_fail ? fail_on : FailOn::kNone, settings);
   return verdict;
 }
@@ -202,6 +213,9 @@ std::string GateText(const Report& report, const GateVerdict& verdict) {
     if (known > 0 && others > 0) AppendAll(out, ", ");
     if (others > 0) AppendAll(out, Count(others, "finding"), known > 0 ? " besides" : " allowed");
     if (known + others == 0) AppendAll(out, "no findings");
+    uint64_t suppressed = 0;
+    for (const SuppressedFindings& one : report.suppressed) suppressed += one.findings;
+    if (suppressed > 0) AppendAll(out, ", ", suppressed, " suppressed");
     AppendAll(out, "\n");
   }
   for (const std::string& failure : verdict.failures) AppendAll(out, "  - ", failure, "\n");

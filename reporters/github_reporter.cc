@@ -57,15 +57,6 @@ void AddFinding(const Finding& finding, const ReporterOptions& options, std::str
 
 std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-bool HasProvenLoop(const Report& report) {
-  for (const ProcessSummary& process : report.processes) {
-    for (const LoopSummary& loop : process.loops) {
-      if (loop.proven) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 void WriteGithub(const Report& report, const ReporterOptions& options, std::ostream& out) {

@@ -111,6 +111,10 @@ class SarifWriter {
     const auto notify = [&](std::string_view level, const std::string& text) {
       notifications.push_back({{"level", level}, {"message", Message(text)}});
     };
+    if (report_.findings.empty() && !HasProvenLoop(report_)) {
+      const std::string verdict = VerdictText(report_);
+      notify("warning", verdict.substr(0, verdict.find('\n')));
+    }
     for (const std::string& limit : LimitsText(report_)) notify("note", limit);
     if (report_.findings.size() > kMaxResults) {
       notify("warning", Concat(Count(report_.findings.size() - kMaxResults, "finding"),

@@ -89,8 +89,10 @@ void WriteNoLoop(const Report& report, const Totals& totals, Paper& paper) {
   if (totals.unproven_loops > 0) {
     verdict(Concat("no event loop was proven; ",
                    Count(totals.unproven_loops, "thread waits", "threads wait"),
-                   " with epoll but may not be loops"));
-    paper.Add("  A thread counts as a loop after many turns or more than one descriptor.\n");
+                   " with epoll but may not be ", totals.unproven_loops == 1 ? "a loop" : "loops"));
+    paper.Add(
+        "  A thread counts as a loop if a known library runs it, after 100 turns, or if it waits\n"
+        "  for more than one descriptor.\n");
   } else {
     verdict(Concat("no event loop was seen in ",
                    Count(report.processes_started, "process", "processes")));

@@ -33,6 +33,14 @@ std::string BareName(std::string_view function) {
     const char c = function[i];
     if (function.compare(i, 5, "[abi:") == 0) {
       i = std::min(function.find(']', i), function.size() - 1);
+    } else if (depth == 0 && function.compare(i, 8, "{lambda(") == 0) {
+      // "{lambda(int)#2}": the number changes with what stands before it.
+      result += "{lambda}";
+      i = std::min(function.find('}', i), function.size() - 1);
+    } else if (depth == 0 && absl::EndsWith(result, "operator") &&
+               function.compare(i, 2, "()") == 0) {
+      result += "()";
+      ++i;
     } else if (c == '<') {
       ++depth;
     } else if (c == '>') {

@@ -1,16 +1,19 @@
 // `loopsan check FILE`
 #include <unistd.h>
 
+#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "reporters/baseline.h"
 #include "reporters/gate.h"
 #include "reporters/json_reader.h"
 #include "tools/command_flags.h"
 #include "tools/exit_status.h"
 #include "tools/output.h"
+#include "tools/report_outputs.h"
 #include "tools/subcommand.h"
 #include "tools/suppression_files.h"
 
@@ -54,11 +57,20 @@ int CheckReport(const std::vector<std::string>& arguments) {
   int exit_status = 0;
   if (!ParseOrExit(flags, "check", arguments, exit_status)) return exit_status;
 
+  if (WantsRulePackList(options)) {
+    PrintRulePacks(RulePackFolders(), std::cout);
+    return 0;
+  }
   absl::StatusOr<Report> report = ReadJsonReportFile(file);
   if (!report.ok()) return FailCommand(report.status());
   const absl::StatusOr<Suppressions> suppressions = ReadSuppressions(options, RulePackFolders());
   if (!suppressions.ok()) return FailCommand(suppressions.status());
   ApplySuppressions(*report, *suppressions, Today());
+  for (const SuppressionRemark& remark : report->suppression_remarks) {
+    if (remark.level == "warning") {
+      Complain(absl::StrCat(remark.file, ":", remark.line, ": ", remark.message));
+    }
+  }
   std::optional<BaselineComparison> comparison;
   if (!options.baseline_path.empty()) {
     const absl::StatusOr<Baseline> baseline = ReadBaselineFile(options.baseline_path);

@@ -81,6 +81,7 @@ void CommandFlags::AddOption(const OptionInfo& option, Options& options, const s
     }
   };
   if (option.kind == OptionKind::kSwitch) {
+    switches_.push_back(flag);
     app_->add_flag_function(
         flag, [set](int64_t times) { set(times > 0 ? "true" : "false"); }, text);
     return;
@@ -123,7 +124,24 @@ void CommandFlags::AddFiles(const std::string& name, std::vector<std::string>& f
   app_->add_option(name, files, Wrap(help))->required()->expected(least, 1 << 20);
 }
 
+// CLI11 (2.1.2) lets exceptions of the standard library out for a value that is neither.
+absl::Status CommandFlags::CheckSwitch(const std::string& word) const {
+  for (const std::string& flag : switches_) {
+    if (!word.starts_with(flag + "=")) continue;
+    Options scratch;
+    const absl::Status status =
+        SetOption(std::string_view(flag).substr(2), word.substr(flag.size() + 1), scratch);
+    if (!status.ok()) {
+      return absl::Status(status.code(), absl::StrCat("--", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CommandFlags::Parse(const std::vector<std::string>& words, ParsedFlags& outcome) {
+  for (const std::string& word : words) {
+    if (absl::Status status = CheckSwitch(word); !status.ok()) return status;
+  }
   try {
     // CLI11 takes the words from the back.
     app_->parse(std::vector<std::string>(words.rbegin(), words.rend()));

@@ -44,7 +44,10 @@ class CommandFlags {
   absl::Status Parse(const std::vector<std::string>& words, ParsedFlags& outcome);
 
  private:
+  absl::Status CheckSwitch(const std::string& word) const;
+
   std::unique_ptr<CLI::App> app_;
+  std::vector<std::string> switches_;  // flags of options that are on or off
 };
 
 // For a subcommand: parses, and says what to return if it is not to go on. Errors are

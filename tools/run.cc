@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "reporters/baseline.h"
 #include "reporters/collector.h"
+#include "reporters/finding_facts.h"
 #include "reporters/gate.h"
 #include "tools/command_check.h"
 #include "tools/command_line.h"
@@ -122,12 +123,13 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   if (!written.ok()) Complain(std::string(written.message()));
 
   const RunVerdict verdict{.report_failed = !written.ok(),
-                           .loop_missing = options.require_loop && !collector.SawLoop(),
+                           .loop_missing = options.require_loop && !HasProvenLoop(report),
                            .gate_failed = gate->Fails(report, options.quiet)};
   const int exit_status = ExitStatusOf(end, verdict);
   if (exit_status == kExitNoLoop && verdict.loop_missing) {
-    Complain(absl::StrCat("no event loop was seen in ", words[0],
-                          ", and --require-loop wants one; was it the right command?"));
+    Complain(absl::StrCat(
+        collector.SawLoop() ? "no event loop was proven in " : "no event loop was seen in ",
+        words[0], ", and --require-loop wants one; was it the right command?"));
   }
   return exit_status;
 }

@@ -41,7 +41,8 @@ TEST(GoogleTestListener, FailsTheTestsInWhichALoopWasBlocked) {
                           "NoBlocking.LeavesWhatCameBeforeToItsTest", "Blocking.FailsWithoutAny"));
   EXPECT_THAT(result.out, HasSubstr("loopsan: blocking-call: usleep"));
   EXPECT_THAT(result.out, HasSubstr("BlockBriefly at gtest_loops.cc:"));
-  EXPECT_THAT(result.out, HasSubstr("blocked an event loop for 0.100000 s or longer:\n"));
+  EXPECT_THAT(result.out,
+              HasSubstr("RunLoop(BlockLong): blocked an event loop for 0.1 s or longer:\n"));
 }
 
 TEST(GoogleTestListener, SeesWhatItsOwnProcessDidWhereTestsRunInParallel) {

@@ -116,7 +116,7 @@ TEST(Verdict, IsNoCleanBillIfNoLoopWasProven) {
   Report report = WithALoop();
   report.processes[0].loops[0].proven = false;
   EXPECT_THAT(FirstLine(Write(report)),
-              "loopsan: no event loop was proven; 1 thread waits with epoll but may not be loops: "
+              "loopsan: no event loop was proven; 1 thread waits with epoll but may not be a loop: "
               "this is no clean bill");
 }
 

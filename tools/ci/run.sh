@@ -17,8 +17,14 @@ installed=$here/../../../bin/loopsan
 if [[ -z ${LOOPSAN:-} ]]; then
   if [[ -x $installed ]]; then LOOPSAN=$installed; else LOOPSAN=loopsan; fi
 fi
+if ! command -v "$LOOPSAN" > /dev/null; then
+  echo "run.sh: there is no loopsan in PATH; install it, or set LOOPSAN to the command" >&2
+  exit 127
+fi
 reports=${LOOPSAN_REPORTS:-loopsan-report}
 mkdir -p "$reports"
+# What an earlier run has left is not this one's.
+rm -f "$reports"/{report.json,report.sarif,report.html,junit.xml,codequality.json,summary.md}
 
 status=0
 "$LOOPSAN" run --json="$reports/report.json" --sarif="$reports/report.sarif" \
