@@ -266,6 +266,8 @@ void Judge::Private::Handle(const ProcessGone& gone) {
     }
     finding.max_seconds = std::max(finding.max_seconds, clock_->Seconds(site.totals.worst_ticks));
   }
+  // Nobody is left to ask.
+  for (auto& [key, entry] : findings_) entry.untaken.erase(process->key);
   dropped_.events += gone.events_dropped;
   dropped_.snapshots += gone.snapshots_dropped;
   dropped_.sites += gone.sites_dropped;

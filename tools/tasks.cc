@@ -1,15 +1,16 @@
 // `loopsan tasks [FLAG...] PID`
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "reporters/live_tasks.h"
 #include "reporters/task_listing.h"
-#include "tools/exit_status.h"
+#include "tools/command_flags.h"
 #include "tools/report_outputs.h"
 #include "tools/subcommand.h"
 
@@ -34,40 +35,33 @@ Exit status: 0; 125 if there is nothing to be read, with the reason.)";
 }  // namespace
 
 int Tasks(const std::vector<std::string>& arguments) {
-  CLI::App app("Shows the tasks of a running program: who runs, who waits, for what, and where.",
-               "loopsan tasks");
-  app.footer(kFooter);
-  int pid = 0;
+  std::string process;
   bool json = false;
-  std::string color = "auto";
-  app.add_option("PID", pid, "the process")->required();
-  app.add_flag("--json", json, "as JSON (docs/report-format.md)");
-  app.add_option("--color", color, "auto, always or never")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    Complain(absl::StrCat(error.what(), "\nTry 'loopsan tasks --help'."));
-    return kExitLoopsanFailed;
+  Options options;
+  CommandFlags flags("tasks", "PID [FLAG...]",
+                     "Shows the tasks of a running program: who runs, who waits, for what, and "
+                     "where.",
+                     kFooter);
+  flags.AddFile("PID", process, "the process");
+  flags.AddSwitch("--json", json, "as JSON (docs/report-format.md)");
+  flags.AddOption("color", options,
+                  "color in the listing; auto = on a terminal, unless NO_COLOR is set");
+  int exit_status = 0;
+  if (!ParseOrExit(flags, "tasks", arguments, exit_status)) return exit_status;
+  pid_t pid = 0;
+  if (!absl::SimpleAtoi(process, &pid)) {
+    return FailCommand(absl::InvalidArgumentError(
+        absl::StrCat("'", process, "' is no process id; expected a number, as pidof gives it")));
   }
   const absl::StatusOr<std::vector<LiveLoop>> loops = ReadLiveLoops(pid);
-  if (!loops.ok()) {
-    Complain(std::string(loops.status().message()));
-    return kExitLoopsanFailed;
-  }
+  if (!loops.ok()) return FailCommand(loops.status());
   if (json) {
     WriteTaskListingJson(*loops, std::cout);
-    return 0;
+  } else {
+    const bool color =
+        UsesColor(options.color, isatty(STDOUT_FILENO) == 1, getenv("NO_COLOR"), getenv("TERM"));
+    WriteTaskListing(*loops, color, std::cout);
   }
-  const ColorMode mode = color == "always"  ? ColorMode::kAlways
-                         : color == "never" ? ColorMode::kNever
-                                            : ColorMode::kAuto;
-  WriteTaskListing(*loops,
-                   UsesColor(mode, isatty(STDOUT_FILENO) == 1, getenv("NO_COLOR"), getenv("TERM")),
-                   std::cout);
   return 0;
 }
 
