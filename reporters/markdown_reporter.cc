@@ -89,7 +89,11 @@ void AddVerdict(const Report& report, std::string& text) {
 
 std::string WhereCell(const Finding& finding, const ReporterOptions& options) {
   SourcePlace place = PlaceToAnnotate(finding);
-  if (place.file.empty()) return "";
+  // A program without debug information has no file, but functions.
+  if (place.file.empty()) {
+    const std::string where = MainPlaceText(finding);
+    return where.empty() ? "" : Code(where);
+  }
   place.file = NameFrom(options.source_root, place.file).path;
   place.function.clear();
   return Code(LineText(place));
