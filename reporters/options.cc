@@ -16,6 +16,7 @@ namespace loopsan {
 namespace {
 
 constexpr double kLongestDuration = 86400;
+constexpr uint64_t kLargestNumber = 1000;
 
 // Reporters that have an option of their own in options.inc: the text's is "output".
 constexpr std::string_view kListedReporters[] = {"text", "json"};
@@ -61,6 +62,31 @@ absl::Status Parse(std::string_view text, std::vector<std::string>& values) {
     if (absl::Status status = Parse(part, value); !status.ok()) return status;
     if (!value.empty()) values.push_back(std::move(value));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Parse(std::string_view text, std::vector<double>& values) {
+  std::vector<double> parsed;
+  if (text.empty()) parsed = DefaultMetricsBuckets();
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    parsed.emplace_back();
+    if (absl::Status status = ParseDuration(part, parsed.back()); !status.ok()) return status;
+  }
+  if (absl::Status status = CheckMetricsBuckets(parsed); !status.ok()) return status;
+  values = std::move(parsed);
+  return absl::OkStatus();
+}
+
+absl::Status Parse(std::string_view text, uint64_t& value) {
+  uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end || number > kLargestNumber) {
+    return BadValue(text, absl::StrCat("a number of at most ", kLargestNumber));
+  }
+  value = number;
   return absl::OkStatus();
 }
 
@@ -112,6 +138,12 @@ std::string Print(double seconds) {
 }
 std::string Print(const std::string& path) { return path; }
 std::string Print(const std::vector<std::string>& values) { return absl::StrJoin(values, ","); }
+std::string Print(const std::vector<double>& seconds) {
+  std::vector<std::string> durations;
+  for (const double one : seconds) durations.push_back(Print(one));
+  return absl::StrJoin(durations, ",");
+}
+std::string Print(uint64_t number) { return absl::StrCat(number); }
 std::string Print(bool on) { return on ? "true" : "false"; }
 std::string Print(CallsMode mode) {
   switch (mode) {
@@ -223,6 +255,12 @@ std::string_view OptionInfo::ValueSyntax() const {
       return "FILE";
     case OptionKind::kDirectory:
       return "DIR";
+    case OptionKind::kAddress:
+      return "ADDRESS:PORT";
+    case OptionKind::kDurationList:
+      return "DURATION,...";
+    case OptionKind::kNumber:
+      return "NUMBER";
     case OptionKind::kFileList:
       return "FILE,...";
     case OptionKind::kNameList:
@@ -270,6 +308,10 @@ absl::Status ParseOptions(std::string_view text, Options& options) {
 absl::Status SetOption(std::string_view name, std::string_view value, Options& options) {
   const std::string key = absl::StrReplaceAll(Absl(name), {{"-", "_"}});
   absl::Status status;
+  if (ListenAddress unused; key == "metrics" && !value.empty()) {
+    status = ParseListenAddress(value, unused);
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
+  }
 #define LOOPSAN_OPTION(option, field, kind, default_text, help)                        \
   if (key == #option) {                                                                \
     status = Parse(value, options.field);                                              \
@@ -307,6 +349,27 @@ absl::Status ParseDuration(std::string_view text, double& seconds) {
     return BadValue(text, "a duration of more than 0 and at most 86400 seconds");
   }
   seconds = number;
+  return absl::OkStatus();
+}
+
+absl::Status ParseListenAddress(std::string_view text, ListenAddress& address) {
+  constexpr std::string_view kExpected = "a port, or an address and a port: 127.0.0.1:9464";
+  const size_t colon = text.rfind(':');
+  const std::string_view port_text =
+      colon == std::string_view::npos ? text : text.substr(colon + 1);
+  std::string_view host = colon == std::string_view::npos ? "" : text.substr(0, colon);
+  int port = 0;
+  const char* const end = port_text.data() + port_text.size();
+  const auto [rest, error] = std::from_chars(port_text.data(), end, port);
+  if (error != std::errc() || rest != end || port < 0 || port > 65535) {
+    return BadValue(text, kExpected);
+  }
+  if (host == "localhost" || host.empty()) host = "127.0.0.1";
+  // Of an IPv6 address the colons are its own.
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  const std::string_view allowed = bracketed ? "[]0123456789abcdefABCDEF:." : "0123456789.";
+  if (host.find_first_not_of(allowed) != std::string_view::npos) return BadValue(text, kExpected);
+  address = {std::string(host), port};
   return absl::OkStatus();
 }
 

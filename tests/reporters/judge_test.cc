@@ -201,14 +201,18 @@ TEST_F(JudgeTest, TellsWhatOneStepInAHundredTook) {
   LoopGone gone;
   gone.process = kProcess;
   gone.cell_index = kCell;
-  gone.cell.step_buckets[10] = 980;
-  gone.cell.step_buckets[20] = 15;
-  gone.cell.step_buckets[30] = 5;
+  const std::vector<double> bounds = HistogramBounds(DefaultMetricsBuckets());
+  const auto bucket_to = [&](double seconds) {
+    return static_cast<size_t>(std::find(bounds.begin(), bounds.end(), seconds) - bounds.begin());
+  };
+  gone.counts.steps.counts[bucket_to(0.001)] = 980;
+  gone.counts.steps.counts[bucket_to(0.05)] = 15;  // from 20 ms to 50
+  gone.counts.steps.counts[bucket_to(1)] = 5;
   judge_->Handle(gone);
   Report report;
   judge_->FillReport(report);
   ASSERT_THAT(report.processes.at(0).loops, SizeIs(1));
-  EXPECT_DOUBLE_EQ(report.processes[0].loops[0].p99_step_seconds, clock_.Seconds(1 << 20));
+  EXPECT_DOUBLE_EQ(report.processes[0].loops[0].p99_step_seconds, 0.02);
 }
 
 TEST_F(JudgeTest, AnswersNothingOfAStepThatMayHaveBeenTheEndOfTheLoop) {
