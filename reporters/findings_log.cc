@@ -96,7 +96,7 @@ bool FindingsLog::WriteLine(const Finding& finding, const Sums& sums, const Sums
       {"thread", Shown(finding.thread_name)},
       {"message", Shown(finding.message, kMaxTextBytes)},
       {"remedy", Shown(finding.remedy, kMaxTextBytes)},
-      {"function", text::FunctionText(place.function)},
+      {"function", text::CoroutineText(place)},
       {"file", Shown(place.file, kMaxTextBytes)},
       {"line", std::max(0, place.line)},
       {"count", sums.count},

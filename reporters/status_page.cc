@@ -197,6 +197,7 @@ class Status {
         {"utilisation", std::move(utilisation)},
         {"utilisation_mean", std::round(known.past.mean_utilisation * 1000) / 1000},
         {"utilisation_seconds", Seconds(known.past.seconds)},
+        {"stalled", known.stall != nullptr},
         {"stalled_by", known.stall == nullptr ? "" : Shown(known.stall->id)},
         {"stalled_seconds", known.stall == nullptr ? 0 : Seconds(StalledSeconds(*known.stall))},
     };
@@ -227,7 +228,7 @@ class Status {
         {"pid", finding.pid},
         {"thread", Shown(finding.thread_name)},
         {"thread_id", finding.thread_id},
-        {"function", text::FunctionText(place.function)},
+        {"function", text::CoroutineText(place)},
         {"file", ShownPath(place.file)},
         {"line", std::max(0, place.line)},
         {"message", Shown(finding.message, kMaxTextBytes)},

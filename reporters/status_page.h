@@ -16,7 +16,7 @@ namespace loopsan {
 std::string StatusPage();
 
 // What the page shows of `report`, the report of the run so far; docs/report-format.md
-// has the fields. At most 300 KiB, whatever the program named its threads and files:
+// has the fields. At most 512 KiB, whatever the program named its threads and files:
 // it is a small part of the report, meant to be asked for often.
 std::string StatusJson(const Report& report);
 

@@ -91,12 +91,11 @@ function makeLoopRow() {
 
 function updateLoopRow(row, loop) {
   const [name, load, longest, p99, turns, busy, idle] = row.children;
-  const isStalled = loop.stalled_by !== '';
-  row.classList.toggle('stalled', isStalled);
+  row.classList.toggle('stalled', loop.stalled);
   setText(name.children[0], `${loop.thread || 'unnamed thread'} of ${loop.process || 'unnamed process'}`);
   setText(name.children[1], `${loop.kind}, process ${loop.pid}, thread ${loop.thread_id}` +
                             (loop.proven ? '' : '; may be a worker that only waits with epoll'));
-  setText(name.children[2], isStalled ? `stalled for ${formatSeconds(loop.stalled_seconds)}` : '');
+  setText(name.children[2], loop.stalled ? `stalled for ${formatSeconds(loop.stalled_seconds)}` : '');
   updateSparkline(load.children[0], loop);
   setText(load.children[1], loop.utilisation.length > 0 ? percent(loop.utilisation_mean) : 'not measured yet');
   setText(longest, formatSeconds(loop.longest_step_seconds));
@@ -168,7 +167,7 @@ function verdictOf(status) {
   if (held.length > 0) {
     const {thread, process, stalled_seconds: seconds} = held[0];
     const others = held.length + status.hidden_stalls - 1;
-    return `loopsan: ${thread} of ${process} is stalled for ${formatSeconds(seconds)}` +
+    return `loopsan: ${thread} of ${process} has been stalled for ${formatSeconds(seconds)}` +
            `${others > 0 ? `, and ${formatCount(others, 'other stall')}` : ''}; ${count}, ${busy}`;
   }
   return `loopsan: ${count}, ${busy}; nothing is stalled right now`;
@@ -203,8 +202,8 @@ function show(status) {
   document.title = verdict.textContent;
   verdict.className = status.stalls.length > 0 ? 'stalled' : '';
   setText(run, `${status.command || 'The program'} has run for ${formatSeconds(status.duration_seconds)}; ` +
-               `a step longer than ${formatSeconds(status.threshold_seconds)} is a stall; its loops were ` +
-               `blocked for ${formatSeconds(status.blocked_seconds)} so far. loopsan ${status.tool.version}`);
+               `a step longer than ${formatSeconds(status.threshold_seconds)} is a stall. Its loops have been ` +
+               `blocked for ${formatSeconds(status.blocked_seconds)} so far.`);
 
   showItems(stallList, status.stalls, siteKey, makeSite, (item, stall) => {
     item.classList.add('stall');
@@ -250,7 +249,7 @@ function showConnected() {
   failedBefore = false;
   connection.className = '';
   document.body.classList.remove('lost-page');
-  setText(connection, 'Live: asks every 2 s.');
+  setText(connection, 'Live: asked again every 2 s.');
 }
 
 function showLost() {
