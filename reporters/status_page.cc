@@ -149,7 +149,7 @@ class Status {
     for (const ProcessSummary& process : report_.processes) {
       for (const LoopSummary& loop : process.loops) {
         const LoopId id(process.pid, loop.thread_id);
-        KnownLoop known{.process = &process, .loop = &loop};
+        KnownLoop known{.process = &process, .loop = &loop, .stall = nullptr, .past = {}};
         if (const auto found = timelines.find(id); found != timelines.end()) {
           known.past = RecentPastOf(*found->second);
         }
@@ -160,10 +160,11 @@ class Status {
         loops_.push_back(std::move(known));
       }
     }
-    std::stable_sort(loops_.begin(), loops_.end(), [](const KnownLoop& a, const KnownLoop& b) {
+    std::sort(loops_.begin(), loops_.end(), [](const KnownLoop& a, const KnownLoop& b) {
       const auto rank = [](const KnownLoop& known) {
         return std::make_tuple(known.stall == nullptr, !known.loop->proven,
-                               -known.past.mean_utilisation, -Positive(known.loop->busy_seconds));
+                               -known.past.mean_utilisation, -Positive(known.loop->busy_seconds),
+                               known.process->pid, known.loop->thread_id);
       };
       return rank(a) < rank(b);
     });
@@ -258,9 +259,10 @@ class Status {
       sites.push_back(&finding);
       blocked += TotalBlocked(finding);
     }
-    std::stable_sort(sites.begin(), sites.end(), [](const Finding* a, const Finding* b) {
-      return std::make_pair(IsNote(*a), -TotalBlocked(*a)) <
-             std::make_pair(IsNote(*b), -TotalBlocked(*b));
+    // Of those that took as long the one that the report has first.
+    std::sort(sites.begin(), sites.end(), [](const Finding* a, const Finding* b) {
+      return std::make_tuple(IsNote(*a), -TotalBlocked(*a), a) <
+             std::make_tuple(IsNote(*b), -TotalBlocked(*b), b);
     });
     const size_t shown = std::min(sites.size(), kMaxSites);
     Json array = Json::array();
