@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes report.bundle.js, report.bundle.css and LICENSES.txt of the sources in src/.
+# Makes report.bundle.*, status.bundle.* and LICENSES.txt of the sources in src/.
 # They are committed, so that building loopsan needs no npm.
 #
 #   reporters/html/build.sh
@@ -9,6 +9,9 @@ cd "$(dirname "$0")"
 npm ci --no-audit --no-fund
 npx esbuild src/main.js --bundle --minify --format=iife --target=es2020 --charset=ascii \
   --legal-comments=eof --outfile=report.bundle.js
+# The status page has no library in it.
+npx esbuild src/status.js --bundle --minify --format=iife --target=es2020 --charset=ascii \
+  --outfile=status.bundle.js
 
 # The libraries that are in the bundle, each with its licence.
 {

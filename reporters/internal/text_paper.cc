@@ -102,6 +102,11 @@ std::string Clipped(std::string_view text, size_t max_bytes) {
   return Concat(text.substr(0, cut), "...");
 }
 
+std::string PrintableClipped(std::string_view untrusted, size_t max_bytes) {
+  // Cut before, because a name may be megabytes, and after, because it grows.
+  return Clipped(Printable(Clipped(untrusted, max_bytes)), max_bytes);
+}
+
 std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string FunctionText(std::string_view function) {

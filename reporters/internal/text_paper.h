@@ -64,6 +64,9 @@ std::string Fixed(double value, int digits);
 // At most `max_bytes` of a text, and dots if it was longer; cuts no character.
 std::string Clipped(std::string_view text, size_t max_bytes);
 
+// What Printable() makes of at most `max_bytes` of a text, cut to that again.
+std::string PrintableClipped(std::string_view untrusted, size_t max_bytes);
+
 std::string_view BaseName(std::string_view path);
 
 // A function's name, printable and not too long.

@@ -36,12 +36,14 @@ add_custom_command(TARGET symbolizer_fixture_debug_link POST_BUILD
 
 add_executable(reporter_test
   ${PROJECT_SOURCE_DIR}/tests/reporters/big_report.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/findings_log_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/html_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/json_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/live_tasks_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/perf_map_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/sample_report.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/source_excerpt_test.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/status_page_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/suppressions_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/symbolizer_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/text_reporter_test.cc
