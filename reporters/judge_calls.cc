@@ -244,7 +244,9 @@ void Judge::Private::Credit(Process& process, const std::vector<SiteTotals>& sit
     finding.count += more;
     finding.total_seconds += seconds;
     finding.max_seconds = std::max(finding.max_seconds, clock_->Seconds(site.totals.worst_ticks));
-    metrics_.Found(process.key, known.cell, finding, more, seconds, false);
+    const bool suppressed = actions_.is_suppressed && actions_.is_suppressed(finding);
+    metrics_.Found(process.key, known.cell, finding,
+                   {.count = more, .seconds = seconds, .suppressed = suppressed});
   }
 }
 

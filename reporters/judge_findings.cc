@@ -122,7 +122,9 @@ void Judge::Private::Count(FindingEntry& entry, const Process& process, uint32_t
   ++untaken.count;
   untaken.seconds += seconds;
   untaken.worst = std::max(untaken.worst, seconds);
-  metrics_.Found(process.key, cell, finding, 1, seconds, seconds >= options_.threshold_seconds);
+  metrics_.Found(process.key, cell, finding, {1, seconds, seconds >= options_.threshold_seconds,
+                                              actions_.is_suppressed &&
+                                                  actions_.is_suppressed(finding)});
 }
 
 void Judge::Private::CountLongTurn(const Process& process, uint32_t cell, Loop& loop,
@@ -134,7 +136,7 @@ void Judge::Private::CountLongTurn(const Process& process, uint32_t cell, Loop& 
   finding.rule = "long-turn";
   finding.level = "note";
   finding.cause = "cpu";
-  metrics_.Found(process.key, cell, finding, 1, seconds, false);
+  metrics_.Found(process.key, cell, finding, {.count = 1, .seconds = seconds});
 }
 
 std::set<std::pair<uint32_t, uint32_t>> Judge::Private::UnprovenNow() const {
@@ -155,7 +157,8 @@ void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
     const Finding& finding = entry.finding;
     const bool proven = std::any_of(entry.loops.begin(), entry.loops.end(),
                                     [&](const auto& loop) { return !unproven.contains(loop); });
-    if (IsNote(finding) || !proven) continue;
+    const bool suppressed = actions_.is_suppressed && actions_.is_suppressed(finding);
+    if (IsNote(finding) || !proven || suppressed) continue;
     MetricSite& site = sites[{ProcessLabel(finding.executable), finding.fingerprint}];
     if (site.count == 0) {
       const SourcePlace place = PlaceToAnnotate(finding);

@@ -108,20 +108,21 @@ void RunMetrics::Measured(const QueuesMeasured& measured) {
   }
 }
 
-void RunMetrics::Found(ProcessKey process, uint32_t cell, const Finding& finding, uint64_t count,
-                       double seconds, bool is_stall) {
+void RunMetrics::Found(ProcessKey process, uint32_t cell, const Finding& finding,
+                       const Occurrences& occurrences) {
   LoopTotals& totals = live_[{process, cell}].totals;
-  totals.findings[{finding.rule, finding.cause}] += count;
   if (!finding.category.empty()) {
     LoopTotals::Calls& calls = totals.blocking[finding.category];
-    calls.count += count;
-    calls.seconds += seconds;
+    calls.count += occurrences.count;
+    calls.seconds += occurrences.seconds;
   }
-  if (finding.level != "note") totals.inflicted_seconds += seconds;
-  if (is_stall) {
+  if (occurrences.suppressed) return;
+  totals.findings[{finding.rule, finding.cause}] += occurrences.count;
+  if (finding.level != "note") totals.inflicted_seconds += occurrences.seconds;
+  if (occurrences.is_stall) {
     DurationCounts& stalls = totals.stalls[finding.cause.empty() ? "unknown" : finding.cause];
-    ++stalls.counts[BucketOf(bounds_, seconds)];
-    stalls.seconds += seconds;
+    ++stalls.counts[BucketOf(bounds_, occurrences.seconds)];
+    stalls.seconds += occurrences.seconds;
   }
 }
 

@@ -57,7 +57,7 @@ struct LoopTotals {
   DurationCounts wake_delays;
   DurationCounts lock_waits;
   double probe_seconds = 0;                      // estimate
-  std::map<std::string, Calls> blocking;         // by category
+  std::map<std::string, Calls> blocking;         // by category; also what is suppressed
   std::map<std::string, DurationCounts> stalls;  // by cause
   std::map<Kind, uint64_t> findings;
   double inflicted_seconds = 0;  // taken from the loop by errors and warnings
@@ -116,10 +116,14 @@ class RunMetrics {
   void Begin(ProcessKey process, pid_t pid, const std::string& executable);
   void Measured(const LoopMeasured& measured);
   void Measured(const QueuesMeasured& measured);
-  // A finding was met `count` more times, which took `seconds` together. For one alone
-  // that lasted as long as a stall the caller says so.
-  void Found(ProcessKey process, uint32_t cell, const Finding& finding, uint64_t count,
-             double seconds, bool is_stall);
+  struct Occurrences {
+    uint64_t count = 0;
+    double seconds = 0;       // all of them together
+    bool is_stall = false;    // it is one, and as long as that
+    bool suppressed = false;  // they are meant: only the time of calls counts
+  };
+  void Found(ProcessKey process, uint32_t cell, const Finding& finding,
+             const Occurrences& occurrences);
   // Unless `counts`, forgets it all: it was no event loop.
   void End(ProcessKey process, uint32_t cell, bool counts);
   void End(ProcessKey process);
