@@ -138,6 +138,12 @@ void Judge::Private::Handle(const LoopMeasured& measured) {
                        measured.measure);
 }
 
+void Judge::Private::Handle(const LoopWaited& waited) {
+  const Process* process = Find(waited.process);
+  if (process == nullptr) return;
+  timeline_.AddWait({process->key, process->pid, waited.tid}, waited.thread_name, waited.wait);
+}
+
 void Judge::Private::Handle(const LoopGone& gone) {
   Process* process = Find(gone.process);
   if (process == nullptr) return;

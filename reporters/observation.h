@@ -113,6 +113,14 @@ struct LoopMeasured {
   LoopMeasure measure;
 };
 
+// An idle wait of a loop, which has ended.
+struct LoopWaited {
+  ProcessKey process = 0;
+  pid_t tid = 0;
+  std::string thread_name;
+  IdleWait wait;
+};
+
 // A process asks what was found in it (loopsan_annotations::take_findings); all that it had
 // done until then has been handed over.
 struct FindingsAsked {
@@ -136,6 +144,6 @@ struct ProcessGone {
 };
 
 using Observation = std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken,
-                                 LoopMeasured, FindingsAsked, LoopGone, ProcessGone>;
+                                 LoopMeasured, LoopWaited, FindingsAsked, LoopGone, ProcessGone>;
 
 }  // namespace loopsan

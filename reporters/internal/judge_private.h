@@ -203,6 +203,7 @@ class Judge::Private {
   void Handle(const PlaceRecurs& recurs);
   void Handle(const SampleTaken& taken);
   void Handle(const LoopMeasured& measured);
+  void Handle(const LoopWaited& waited);
   void Handle(const FindingsAsked& asked);
   void Handle(const LoopGone& gone);
   void Handle(const ProcessGone& gone);
