@@ -182,6 +182,12 @@ LoopSummary Judge::Private::Summarize(const Loop& loop, const SegmentCell& cell,
   return summary;
 }
 
+void Judge::Private::Handle(const LoopWaited& waited) {
+  const Process* process = Find(waited.process);
+  if (process == nullptr) return;
+  timeline_.AddWait({process->key, process->pid, waited.tid}, waited.thread_name, waited.wait);
+}
+
 void Judge::Private::Handle(const LoopGone& gone) {
   Process* process = Find(gone.process);
   if (process == nullptr) return;

@@ -131,6 +131,14 @@ struct SitesCounted {
   std::vector<SiteTotals> sites;
 };
 
+// An idle wait of a loop, which has ended.
+struct LoopWaited {
+  ProcessKey process = 0;
+  pid_t tid = 0;
+  std::string thread_name;
+  IdleWait wait;
+};
+
 // A process asks what was found in it (loopsan_annotations::take_findings); all that it had
 // done until then has been handed over.
 struct FindingsAsked {
@@ -154,6 +162,7 @@ struct ProcessGone {
 };
 
 using Observation = std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken,
-                                 LoopMeasured, QueuesMeasured, SitesCounted, FindingsAsked, LoopGone, ProcessGone>;
+                                 LoopMeasured, LoopWaited, QueuesMeasured, SitesCounted,
+                                 FindingsAsked, LoopGone, ProcessGone>;
 
 }  // namespace loopsan

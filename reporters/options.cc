@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "reporters/did_you_mean.h"
 
 namespace loopsan {
 namespace {
@@ -196,10 +197,10 @@ std::string Print(const Budgets& budgets) {
   return absl::StrJoin(set, " ");
 }
 
-std::string OptionNames() {
-  std::vector<absl::string_view> names;
-  for (const OptionInfo& option : AllOptions()) names.push_back(Absl(option.name));
-  return absl::StrJoin(names, ", ");
+std::vector<std::string> OptionNames() {
+  std::vector<std::string> names;
+  for (const OptionInfo& option : AllOptions()) names.emplace_back(option.name);
+  return names;
 }
 
 bool IsSeparator(char c) {
@@ -214,8 +215,9 @@ absl::Status TakeSetting(std::string_view& text, std::string_view& key, std::str
   while (end < text.size() && text[end] != '=' && !IsSeparator(text[end])) ++end;
   key = text.substr(0, end);
   if (end == text.size() || text[end] != '=') {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "'", Absl(key), "' has no value; expected name=value with one of ", OptionNames()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", Absl(key), "' has no value; expected name=value with one of ",
+                     absl::StrJoin(OptionNames(), ", ")));
   }
   text.remove_prefix(end + 1);
   if (!text.empty() && (text[0] == '"' || text[0] == '\'')) {
@@ -326,8 +328,10 @@ absl::Status SetOption(std::string_view name, std::string_view value, Options& o
     if (status.ok()) return status;
     return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown option '", Absl(name), "'; the options are ", OptionNames()));
+  const std::vector<std::string> names = OptionNames();
+  return absl::InvalidArgumentError(absl::StrCat("unknown option '", Absl(name), "'",
+                                                 DidYouMean(name, names), "; the options are ",
+                                                 absl::StrJoin(names, ", ")));
 }
 
 absl::Status ParseDuration(std::string_view text, double& seconds) {

@@ -84,6 +84,7 @@ struct Watcher::Thread {
   };
   std::deque<Waited> waited;
   std::optional<LoopMeter> meter;
+  WaitMeter waits;
   uint64_t asleep_call_start = 0;  // the last call in which the thread was seen asleep
 };
 
@@ -163,6 +164,8 @@ void Watcher::Measure(Process& process, Thread& thread, const SegmentCell& cell,
                        .told_loop = cell.exact.loop,
                        .epoll_targets = thread.epoll_targets});
   }
+  const std::optional<IdleWait> wait = last ? thread.waits.Finish() : thread.waits.Look(cell, now);
+  if (wait) sink_(LoopWaited{process.key, thread.probe->tid(), thread.name, *wait});
 }
 
 void Watcher::Tick(uint64_t now) {

@@ -213,6 +213,7 @@ class Judge::Private {
   void Handle(const LoopMeasured& measured);
   void Handle(const QueuesMeasured& measured) { metrics_.Measured(measured); }
   void Handle(const SitesCounted& counted);
+  void Handle(const LoopWaited& waited);
   void Handle(const FindingsAsked& asked);
   void Handle(const LoopGone& gone);
   void Handle(const ProcessGone& gone);
