@@ -61,7 +61,7 @@ void Judge::Private::Handle(const ProcessFound& found) {
   process.pid = found.pid;
   process.executable = found.executable;
   process.stacks = interpreters_(found);
-  metrics_.Begin(process.key, process.pid, process.executable);
+  metrics_.Begin(process.key, process.pid, process.executable, found.started_as);
 }
 
 void Judge::Private::Handle(const EventSeen& seen) {

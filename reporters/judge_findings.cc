@@ -122,9 +122,9 @@ void Judge::Private::Count(FindingEntry& entry, const Process& process, uint32_t
   ++untaken.count;
   untaken.seconds += seconds;
   untaken.worst = std::max(untaken.worst, seconds);
-  metrics_.Found(process.key, cell, finding, {1, seconds, seconds >= options_.threshold_seconds,
-                                              actions_.is_suppressed &&
-                                                  actions_.is_suppressed(finding)});
+  metrics_.Found(process.key, cell, finding,
+                 {1, seconds, seconds >= options_.threshold_seconds,
+                  actions_.is_suppressed && actions_.is_suppressed(finding)});
 }
 
 void Judge::Private::CountLongTurn(const Process& process, uint32_t cell, Loop& loop,
@@ -159,17 +159,18 @@ void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
                                     [&](const auto& loop) { return !unproven.contains(loop); });
     const bool suppressed = actions_.is_suppressed && actions_.is_suppressed(finding);
     if (IsNote(finding) || !proven || suppressed) continue;
-    MetricSite& site = sites[{ProcessLabel(finding.executable), finding.fingerprint}];
+    const std::string process = metrics_.NameOf(finding.executable);
+    MetricSite& site = sites[{process, finding.fingerprint}];
     if (site.count == 0) {
       const SourcePlace place = PlaceToAnnotate(finding);
-      site.process = ProcessLabel(finding.executable);
+      site.process = process;
       site.fingerprint = finding.fingerprint;
       site.rule = LabelText(finding.rule);
       const ReportFrame* const own = OwnFrame(finding.stack);
       site.function =
           LabelText(place.function.empty() && own != nullptr ? own->function : place.function);
       if (!place.file.empty()) {
-        site.location = LabelText(absl::StrCat(ProcessLabel(place.file), ":", place.line));
+        site.location = LabelText(absl::StrCat(FileLabel(place.file), ":", place.line));
       }
     }
     site.count += finding.count;

@@ -38,9 +38,7 @@ std::string LabelText(std::string_view untrusted) {
   return text.empty() ? "unknown" : text;
 }
 
-std::string ProcessLabel(std::string_view executable) {
-  return LabelText(executable.substr(executable.rfind('/') + 1));
-}
+std::string FileLabel(std::string_view path) { return LabelText(path.substr(path.rfind('/') + 1)); }
 
 DurationCounts& DurationCounts::operator+=(const DurationCounts& other) {
   for (size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
@@ -71,8 +69,16 @@ LoopTotals& LoopTotals::operator+=(const LoopTotals& other) {
 RunMetrics::RunMetrics(const TickClock* clock, std::vector<double> bounds, bool by_pid)
     : clock_(clock), bounds_(std::move(bounds)), by_pid_(by_pid) {}
 
-void RunMetrics::Begin(ProcessKey process, pid_t pid, const std::string& executable) {
-  processes_[process] = {ProcessLabel(executable), pid, {}};
+void RunMetrics::Begin(ProcessKey process, pid_t pid, const std::string& executable,
+                       const std::string& started_as) {
+  const std::string name = FileLabel(started_as.empty() ? executable : started_as);
+  processes_[process] = {name, pid, {}};
+  if (names_.size() < kMaxLabels) names_[executable] = name;
+}
+
+std::string RunMetrics::NameOf(const std::string& executable) const {
+  const auto found = names_.find(executable);
+  return found != names_.end() ? found->second : FileLabel(executable);
 }
 
 DurationCounts RunMetrics::Counts(const SegmentHistogram& histogram) const {

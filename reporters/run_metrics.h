@@ -31,7 +31,7 @@ struct DurationCounts {
 
 // Loops with equal labels are one series.
 struct LoopLabels {
-  std::string process;  // name of the executable
+  std::string process;  // by which name it was started
   std::string loop;     // name of the thread; empty for what belongs to the process as a whole
   pid_t pid = 0;        // 0: not asked for
   auto operator<=>(const LoopLabels&) const = default;
@@ -113,7 +113,11 @@ class RunMetrics {
   // What a clock read takes on this machine: most of what the probe costs.
   void SetClockReadSeconds(double seconds) { clock_read_seconds_ = seconds; }
 
-  void Begin(ProcessKey process, pid_t pid, const std::string& executable);
+  // `started_as` may be empty.
+  void Begin(ProcessKey process, pid_t pid, const std::string& executable,
+             const std::string& started_as);
+  // The label of processes with this executable.
+  std::string NameOf(const std::string& executable) const;
   void Measured(const LoopMeasured& measured);
   void Measured(const QueuesMeasured& measured);
   struct Occurrences {
@@ -152,13 +156,15 @@ class RunMetrics {
   const bool by_pid_;
   double clock_read_seconds_ = 0;
   std::map<ProcessKey, Process> processes_;
+  std::map<std::string, std::string> names_;  // by executable
   std::map<CellId, Live> live_;
   std::map<LoopLabels, LoopTotals> ended_;
   std::map<ExecutorLabels, DurationCounts> ended_queues_;
 };
 
-// The last part of a path, printable and bounded: what labels say.
+// Printable and bounded: what labels say.
 std::string LabelText(std::string_view untrusted);
-std::string ProcessLabel(std::string_view executable);
+// Likewise, of the last part of a path.
+std::string FileLabel(std::string_view path);
 
 }  // namespace loopsan

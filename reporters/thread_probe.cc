@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/auxvec.h>
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <string.h>
@@ -282,6 +283,23 @@ pid_t ProcessOfThread(pid_t tid) {
   const std::string status = ReadSmallFile(absl::StrCat("/proc/", tid, "/status"));
   const size_t at = status.find("\nTgid:");
   return at == std::string::npos ? 0 : static_cast<pid_t>(atoi(status.c_str() + at + 6));
+}
+
+std::string StartedAs(pid_t pid) {
+  const std::string vector = ReadSmallFile(absl::StrCat("/proc/", pid, "/auxv"));
+  for (size_t at = 0; at + 2 * sizeof(uint64_t) <= vector.size(); at += 2 * sizeof(uint64_t)) {
+    uint64_t entry[2];
+    memcpy(entry, vector.data() + at, sizeof entry);
+    if (entry[0] != AT_EXECFN) continue;
+    char name[4096];
+    const size_t bytes = CopyMemory(pid, entry[1], name, sizeof name);
+    const std::string path(name, strnlen(name, bytes));
+    // A descriptor (fexecve) is no name.
+    const bool is_name =
+        path.size() < bytes && !path.starts_with("/dev/fd/") && !path.starts_with("/proc/");
+    return is_name ? path : "";
+  }
+  return "";
 }
 
 std::string ReadLink(const std::string& path) {

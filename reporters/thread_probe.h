@@ -108,6 +108,10 @@ bool FindMapping(pid_t pid, uint64_t address, uint64_t& low, uint64_t& high);
 // The process a thread id belongs to, or 0.
 pid_t ProcessOfThread(pid_t tid);
 
+// The path by which the process was started: of a script its own, of a link not where it
+// leads. Empty if it cannot be told.
+std::string StartedAs(pid_t pid);
+
 std::string ReadLink(const std::string& path);
 std::string ReadSmallFile(const std::string& path);
 

@@ -253,6 +253,7 @@ void Watcher::Adopt(uint32_t slot, uint64_t now) {
   if (found.executable.empty() && !found.modules.empty()) {
     found.executable = found.modules.front().path;
   }
+  found.started_as = StartedAs(process->pid);
   char byte = 0;
   if (process->pidfd && !found.modules.empty() &&
       CopyMemory(process->pid, found.modules.front().start, &byte, 1) == 0 && errno == EPERM) {
