@@ -42,6 +42,8 @@ add_executable(reporter_test
   ${PROJECT_SOURCE_DIR}/tests/reporters/json_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/live_tasks_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/perf_map_test.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/prometheus_metrics_test.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/run_metrics_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/sample_report.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/source_excerpt_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/status_page_test.cc
@@ -62,8 +64,8 @@ target_compile_definitions(reporter_test PRIVATE
   SYMBOLIZER_FIXTURE_BUILD_ID="$<TARGET_FILE:symbolizer_fixture_build_id>"
   SYMBOLIZER_FIXTURE_DEBUG_LINK="${linked}")
 target_link_libraries(reporter_test PRIVATE
-  loopsan_reporters valijson nlohmann_json::nlohmann_json ${CMAKE_DL_LIBS}
-  GTest::gmock GTest::gtest_main)
+  loopsan_reporters loopsan_prometheus_text valijson nlohmann_json::nlohmann_json
+  ${CMAKE_DL_LIBS} GTest::gmock GTest::gtest_main)
 add_dependencies(reporter_test symbolizer_fixture_plain symbolizer_fixture_stripped
   symbolizer_fixture_build_id symbolizer_fixture_debug_link)
 gtest_discover_tests(reporter_test)

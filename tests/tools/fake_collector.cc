@@ -39,6 +39,8 @@ class FakeCollector : public Collector {
     if (Plays("live")) settings_.on_live_stall("the loop has not moved for 1 s");
   }
   bool SawLoop() const override { return Plays("loop"); }
+  Report Snapshot() override { return {}; }
+  MetricsSnapshot Metrics() override { return {}; }
   Report Finish() override {
     if (Plays("stuck")) {
       std::cerr << "stuck" << std::endl;
