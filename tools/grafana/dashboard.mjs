@@ -232,8 +232,8 @@ const result = new dashboard.DashboardBuilder("loopsan")
 
   .withRow(new dashboard.RowBuilder("Health").id(100))
   .withPanel(
-    number(1, "Targets up", "Runs that Prometheus can scrape.", "short", plain, () => [
-      now(`sum(up{${ofRun}} * on (job, instance) group_left () group by (job, instance) (loopsan_build_info))`),
+    number(1, "Runs", "Runs of loopsan that Prometheus can scrape.", "short", plain, () => [
+      now(`count(loopsan_build_info{${ofRun}})`),
     ]),
   )
   .withPanel(
@@ -276,7 +276,9 @@ const result = new dashboard.DashboardBuilder("loopsan")
         query(quantile(1, "process, loop", "loopsan_step_seconds", ofLoop), "step max {{process}} {{loop}}"),
         query(quantile(0.99, "process, loop", "loopsan_wake_delay_seconds", ofLoop), "wake delay p99 {{process}} {{loop}}"),
       ],
-    ).scaleDistribution(new common.ScaleDistributionConfigBuilder().type(common.ScaleDistribution.Log).log(10)),
+    )
+      .min(undefined) // a logarithmic axis has no zero
+      .scaleDistribution(new common.ScaleDistributionConfigBuilder().type(common.ScaleDistribution.Log).log(10)),
   )
   .withPanel(
     graph(
@@ -319,16 +321,16 @@ const result = new dashboard.DashboardBuilder("loopsan")
     number(
       24,
       "At other sites",
-      "Time taken by sites that are not among those with a series of their own, in the time shown.",
+      "Time taken by, and number of blocks at, the sites that have no series of their own, in the time shown.",
       "s",
       plain,
-      () => [now(sum("", growth("loopsan_other_sites_blocked_seconds_total", ofRun)))],
-    ),
-  )
-  .withPanel(
-    number(25, "Blocks at other sites", "How often those blocked a loop.", "short", plain, () => [
-      now(`ceil(${sum("", growth("loopsan_other_sites_blocks_total", ofRun))})`),
-    ]),
+      () => [
+        now(sum("", growth("loopsan_other_sites_blocked_seconds_total", ofRun)), "blocked"),
+        now(`ceil(${sum("", growth("loopsan_other_sites_blocks_total", ofRun))})`, "times"),
+      ],
+    )
+      .height(9)
+      .overrideByName("times", [{ id: "unit", value: "short" }]),
   )
   .withPanel(
     stacked(
