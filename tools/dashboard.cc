@@ -42,6 +42,7 @@ constexpr std::string_view kGrafanaOfTheRules = "http://localhost:3000/";
 
 struct File {
   std::string_view name;
+  // Not a copy: when this table is made, it may not yet be.
   const std::string_view& text;
 };
 

@@ -67,6 +67,14 @@ target_link_libraries(run_test PRIVATE loopsan_tools loopsan_test_support GTest:
 add_dependencies(run_test loopsan_fake_cli static_program look_around)
 gtest_discover_tests(run_test)
 
+add_executable(dashboard_test ${tools_tests_dir}/dashboard_test.cc)
+target_compile_definitions(dashboard_test PRIVATE
+  FAKE_LOOPSAN="$<TARGET_FILE:loopsan_fake_cli>" LOOPSAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+  LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden")
+target_link_libraries(dashboard_test PRIVATE loopsan_test_support GTest::gmock_main)
+add_dependencies(dashboard_test loopsan_fake_cli)
+gtest_discover_tests(dashboard_test)
+
 if(TARGET loopsan_probe)
   add_test(NAME Install.WorksAfterItHasBeenMoved COMMAND ${CMAKE_COMMAND}
     -DBUILD=${loopsan_BINARY_DIR} -DWORK=${fake_prefix}/install -DVERSION=${PROJECT_VERSION}
