@@ -237,8 +237,9 @@ const result = new dashboard.DashboardBuilder("loopsan")
     ]),
   )
   .withPanel(
-    number(2, "Loops", "Event loops that are alive now.", "short", plain, () => [
-      now(sum("", `loopsan_loops{${ofProcess}}`)),
+    number(2, "Loops", "Event loops that are alive now, and processes that have been started.", "short", plain, () => [
+      now(sum("", `loopsan_loops{${ofProcess}}`), "loops"),
+      now(sum("", `loopsan_processes_started_total{${ofRun}}`), "processes"),
     ]),
   )
   .withPanel(
@@ -321,12 +322,12 @@ const result = new dashboard.DashboardBuilder("loopsan")
     number(
       24,
       "At other sites",
-      "Time taken by, and number of blocks at, the sites that have no series of their own, in the time shown.",
+      "Time taken by, and number of blocks at, the sites that have no series of their own, since the run began.",
       "s",
       plain,
       () => [
-        now(sum("", growth("loopsan_other_sites_blocked_seconds_total", ofRun)), "blocked"),
-        now(`ceil(${sum("", growth("loopsan_other_sites_blocks_total", ofRun))})`, "times"),
+        now(sum("", `loopsan_other_sites_blocked_seconds{${ofRun}}`), "blocked"),
+        now(sum("", `loopsan_other_sites_blocks{${ofRun}}`), "times"),
       ],
     )
       .height(9)
