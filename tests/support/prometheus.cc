@@ -93,13 +93,15 @@ Alertmanager::Alertmanager() : port_(PickFreePort()) {
 Json Alertmanager::Alerts() { return Parsed(FetchPage(port_, "/api/v2/alerts")); }
 
 Prometheus::Prometheus(const PrometheusSettings& settings) : port_(PickFreePort()) {
-  Json configuration = {{"global",
-                         {{"scrape_interval", "500ms"},
-                          {"scrape_timeout", "500ms"},
-                          {"evaluation_interval", "500ms"}}},
-                        {"scrape_configs",
-                         {{{"job_name", settings.job},
-                           {"static_configs", {{{"targets", {Address(settings.port)}}}}}}}}};
+  Json targets = Json::array();
+  for (const int port : settings.ports) targets.push_back(Address(port));
+  Json configuration = {
+      {"global",
+       {{"scrape_interval", "500ms"},
+        {"scrape_timeout", "500ms"},
+        {"evaluation_interval", "500ms"}}},
+      {"scrape_configs",
+       {{{"job_name", settings.job}, {"static_configs", {{{"targets", targets}}}}}}}};
   if (!settings.rules.empty()) {
     std::ofstream(directory_ / "rules.yml") << settings.rules;
     configuration["rule_files"] = {"rules.yml"};

@@ -2,7 +2,7 @@
 // directories of their own.
 //
 //   Alertmanager alertmanager;
-//   Prometheus prometheus({.job = "loopsan", .port = port, .alertmanager = alertmanager.port()});
+//   Prometheus prometheus({.ports = {port}, .alertmanager = alertmanager.port()});
 //   EXPECT_TRUE(prometheus.WaitForData("up == 1"));
 //
 // Threads: as Process.
@@ -44,9 +44,9 @@ class Alertmanager {
 
 struct PrometheusSettings {
   std::string job = "loopsan";
-  int port = 0;          // of 127.0.0.1, which is scraped each half second
-  std::string rules;     // text of a rule file, evaluated as often; "" for none
-  int alertmanager = 0;  // port of one on 127.0.0.1; 0 for none
+  std::vector<int> ports;  // of 127.0.0.1, which is scraped each half second
+  std::string rules;       // text of a rule file, evaluated as often; "" for none
+  int alertmanager = 0;    // port of one on 127.0.0.1; 0 for none
 };
 
 class Prometheus {
