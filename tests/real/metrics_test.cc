@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,6 +79,19 @@ std::vector<std::string> QueriesWithoutData(Prometheus& prometheus, const std::s
   return without;
 }
 
+// Empty, and a test failure, if it does not come.
+Json WaitForAlert(Alertmanager& alertmanager, const std::string& name) {
+  Json found = Json::object();
+  EXPECT_TRUE(WaitUntil([&] {
+    for (const Json& alert : alertmanager.Alerts()) {
+      if (alert["labels"]["alertname"] == name) found = alert;
+    }
+    return !found.empty();
+  })) << "Alertmanager has not heard of "
+      << name;
+  return found;
+}
+
 TEST(Dashboard, HasDataInEveryPanelWhereEverySeriesIs) {
   const EverySeries everything;
   Prometheus prometheus({.ports = {everything.port()}, .rules = ImpatientRules()});
@@ -98,13 +113,8 @@ TEST(Alerts, ReachAlertmanagerWithALinkToTheDashboard) {
   Prometheus prometheus({.ports = {everything.port()},
                          .rules = ImpatientRules(),
                          .alertmanager = alertmanager.port()});
-  Json saturated;
-  EXPECT_TRUE(WaitUntil([&] {
-    for (const Json& alert : alertmanager.Alerts()) {
-      if (alert["labels"]["alertname"] == "LoopsanLoopSaturated") saturated = alert;
-    }
-    return !saturated.empty();
-  }));
+  const Json saturated = WaitForAlert(alertmanager, "LoopsanLoopSaturated");
+  ASSERT_FALSE(saturated.empty());
   EXPECT_EQ(saturated["labels"]["severity"], "warning");
   EXPECT_EQ(saturated["labels"]["process"], "process 1");
   EXPECT_THAT(saturated["annotations"].value("description", ""), HasSubstr("\nNext: "));

@@ -68,4 +68,14 @@ std::map<std::string, DocumentedSeries> DocumentedMetrics(const std::string& pag
   return metrics;
 }
 
+std::string MetricOf(const std::string& series,
+                     const std::map<std::string, DocumentedSeries>& documented) {
+  for (const std::string ending : {"_bucket", "_sum", "_count"}) {
+    if (!series.ends_with(ending)) continue;
+    const auto metric = documented.find(series.substr(0, series.size() - ending.size()));
+    if (metric != documented.end() && metric->second.type == "histogram") return metric->first;
+  }
+  return series;
+}
+
 }  // namespace loopsan::testing

@@ -31,4 +31,8 @@ struct DocumentedSeries {
 // By name, from the table in `page`, the text of docs/metrics.md.
 std::map<std::string, DocumentedSeries> DocumentedMetrics(const std::string& page);
 
+// The metric that a series belongs to: of a histogram without _bucket, _sum or _count.
+std::string MetricOf(const std::string& series,
+                     const std::map<std::string, DocumentedSeries>& documented);
+
 }  // namespace loopsan::testing

@@ -95,22 +95,11 @@ std::string DashboardExpressions() {
   return text;
 }
 
-// The metric that a series belongs to: without _bucket, _sum or _count.
-std::string MetricOf(const std::string& series,
-                     const std::map<std::string, DocumentedSeries>& documented) {
-  for (const std::string ending : {"_bucket", "_sum", "_count"}) {
-    if (!series.ends_with(ending)) continue;
-    const auto metric = documented.find(series.substr(0, series.size() - ending.size()));
-    if (metric != documented.end() && metric->second.type == "histogram") return metric->first;
-  }
-  return series;
-}
-
 std::set<std::string> MetricsIn(const std::string& expressions) {
   const auto documented = Documented();
   std::set<std::string> metrics;
   for (const std::string& series : All(expressions, "\\b(loopsan_\\w+)")) {
-    metrics.insert(MetricOf(series, documented));
+    metrics.insert(testing::MetricOf(series, documented));
   }
   return metrics;
 }
