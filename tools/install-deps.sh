@@ -39,6 +39,8 @@ test_packages=(
   libxml2-dev
   nginx-light
   procps
+  prometheus
+  prometheus-alertmanager
   python3
   python3-jsonschema
   redis-server

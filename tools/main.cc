@@ -20,6 +20,8 @@ constexpr Subcommand kSubcommands[] = {
     {"baseline", "record the findings of a report as known", &RecordBaseline},
     {"diff", "tell what changed between two reports", &DiffFiles},
     {"merge", "make one report of many", &MergeFiles},
+    {"dashboard", "print the Grafana dashboard and Prometheus rules for the metrics of a run",
+     &PrintDashboard},
     {"tasks", "show the tasks of a running program, also of one that hangs", &Tasks},
     {"collect", "", &Collect},
 };

@@ -21,6 +21,7 @@ int ShowReport(const std::vector<std::string>& arguments);      // report.cc
 int CheckReport(const std::vector<std::string>& arguments);     // check.cc
 int RecordBaseline(const std::vector<std::string>& arguments);  // baseline.cc
 int DiffFiles(const std::vector<std::string>& arguments);       // diff.cc
+int PrintDashboard(const std::vector<std::string>& arguments);  // dashboard.cc
 int MergeFiles(const std::vector<std::string>& arguments);      // merge.cc
 
 }  // namespace loopsan

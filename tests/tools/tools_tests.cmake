@@ -70,6 +70,13 @@ gtest_discover_tests(run_test)
 add_test(NAME LoopsanTest.RefusesAMisspeltKeyword COMMAND ${CMAKE_COMMAND}
   -DMODULE=${PROJECT_SOURCE_DIR}/cmake/LoopsanTest.cmake -DWORK=${fake_prefix}/keywords
   -P ${tools_tests_dir}/keywords_test.cmake)
+add_executable(dashboard_test ${tools_tests_dir}/dashboard_test.cc)
+target_compile_definitions(dashboard_test PRIVATE
+  FAKE_LOOPSAN="$<TARGET_FILE:loopsan_fake_cli>" LOOPSAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+  LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden")
+target_link_libraries(dashboard_test PRIVATE loopsan_test_support GTest::gmock_main)
+add_dependencies(dashboard_test loopsan_fake_cli)
+gtest_discover_tests(dashboard_test)
 
 if(TARGET loopsan_probe)
   add_test(NAME Install.WorksAfterItHasBeenMoved COMMAND ${CMAKE_COMMAND}
