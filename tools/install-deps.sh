@@ -41,6 +41,7 @@ test_packages=(
   procps
   prometheus
   prometheus-alertmanager
+  prometheus-pushgateway
   python3
   python3-jsonschema
   redis-server
