@@ -259,12 +259,13 @@ class Status {
       sites.push_back(&finding);
       blocked += TotalBlocked(finding);
     }
-    // Of those that took as long the one that the report has first.
-    std::sort(sites.begin(), sites.end(), [](const Finding* a, const Finding* b) {
-      return std::make_tuple(IsNote(*a), -TotalBlocked(*a), a) <
-             std::make_tuple(IsNote(*b), -TotalBlocked(*b), b);
-    });
     const size_t shown = std::min(sites.size(), kMaxSites);
+    // Of those that took as long the one that the report has first.
+    std::partial_sort(sites.begin(), sites.begin() + static_cast<ptrdiff_t>(shown), sites.end(),
+                      [](const Finding* a, const Finding* b) {
+                        return std::make_tuple(IsNote(*a), -TotalBlocked(*a), a) <
+                               std::make_tuple(IsNote(*b), -TotalBlocked(*b), b);
+                      });
     Json array = Json::array();
     for (size_t i = 0; i < shown; ++i) array.push_back(SiteJson(*sites[i]));
     status["blocked_seconds"] = Seconds(blocked);
