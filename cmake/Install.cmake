@@ -14,11 +14,14 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/tools/suppressions
 install(TARGETS loopsan_runtime EXPORT loopsanTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT loopsanTargets NAMESPACE loopsan::
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/loopsan)
-install(TARGETS loopsan_debug loopsan_reporters ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS loopsan_debug loopsan_reporters loopsan_prometheus
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/loopsan
   FILES_MATCHING PATTERN "*.h" PATTERN "*.inc")
 install(FILES ${PROJECT_SOURCE_DIR}/instrument/annotate.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/loopsan/instrument)
+install(FILES ${PROJECT_SOURCE_DIR}/reporters/metrics_collectable.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/loopsan/reporters)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/instrument/adapters
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/loopsan/instrument FILES_MATCHING PATTERN "*.h")
 

@@ -26,6 +26,9 @@
 #   REPORTS DIR           a JSON report of the test in DIR; `loopsan merge DIR/*.json` makes one of all
 #
 # The program's own LOOPSAN_OPTIONS are kept; flags win.
+#
+# A word in capitals that is nearly one of these keywords is an error, because it would be taken
+# as an argument of the command. Write $<1:REPORT> for an argument that is meant to be REPORT.
 include_guard(GLOBAL)
 
 # The words before the test's own command.
@@ -66,9 +69,67 @@ macro(_loopsan_collect_gate prefix)
   endforeach()
 endmacro()
 
-macro(_loopsan_check_arguments prefix function)
+# How many letters must be inserted, removed or replaced.
+function(_loopsan_distance output first second)
+  string(LENGTH "${first}" rows)
+  string(LENGTH "${second}" columns)
+  set(above "")
+  foreach(column RANGE ${columns})
+    list(APPEND above ${column})
+  endforeach()
+  foreach(row RANGE 1 ${rows})
+    math(EXPR at "${row} - 1")
+    string(SUBSTRING "${first}" ${at} 1 letter)
+    set(left ${row})
+    set(current ${row})
+    foreach(column RANGE 1 ${columns})
+      math(EXPR at "${column} - 1")
+      string(SUBSTRING "${second}" ${at} 1 other)
+      list(GET above ${at} best)  # replaced, or the same
+      if(NOT letter STREQUAL other)
+        math(EXPR best "${best} + 1")
+      endif()
+      list(GET above ${column} removed)
+      foreach(step IN ITEMS ${removed} ${left})
+        math(EXPR step "${step} + 1")
+        if(step LESS best)
+          set(best ${step})
+        endif()
+      endforeach()
+      list(APPEND current ${best})
+      set(left ${best})
+    endforeach()
+    set(above ${current})
+  endforeach()
+  set(${output} ${left} PARENT_SCOPE)
+endfunction()
+
+# What comes behind `function` and its keywords are the arguments of a call. One that is
+# nearly a keyword, or the beginning of one, is misspelt.
+function(_loopsan_check_keywords function keywords)
+  foreach(word IN LISTS ARGN)
+    list(FIND keywords "${word}" index)  # projects of before CMake 3.3 have no IN_LIST
+    if(NOT word MATCHES "^[A-Z][A-Z_][A-Z_][A-Z_]+$" OR NOT index LESS 0)
+      continue()
+    endif()
+    foreach(keyword IN LISTS keywords)
+      string(FIND "${keyword}" "${word}" at)
+      _loopsan_distance(distance "${word}" "${keyword}")
+      if(at EQUAL 0 OR distance EQUAL 1 OR (distance EQUAL 2 AND word MATCHES "^......"))
+        list(JOIN keywords ", " known)
+        message(FATAL_ERROR "${function}: unknown keyword ${word}; did you mean ${keyword}? "
+          "The keywords are ${known}. If it is an argument of the command, write $<1:${word}>.")
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
+
+macro(_loopsan_check_arguments prefix function keywords)
+  _loopsan_check_keywords(${function} "${keywords}" ${ARGN})
   if(${prefix}_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "${function}: unknown arguments: ${${prefix}_UNPARSED_ARGUMENTS}")
+    list(JOIN ${prefix}_UNPARSED_ARGUMENTS " " unknown)
+    string(REPLACE ";" ", " known "${keywords}")
+    message(FATAL_ERROR "${function}: unknown arguments: ${unknown}. The keywords are ${known}.")
   endif()
   if(${prefix}_KEYWORDS_MISSING_VALUES)
     message(FATAL_ERROR "${function}: no value for ${${prefix}_KEYWORDS_MISSING_VALUES}")
@@ -76,9 +137,10 @@ macro(_loopsan_check_arguments prefix function)
 endmacro()
 
 function(loopsan_add_test)
-  cmake_parse_arguments(PARSE_ARGV 0 TEST ""
-    "NAME;WORKING_DIRECTORY;REPORTS;${_loopsan_gate_values}" "COMMAND;${_loopsan_gate_lists}")
-  _loopsan_check_arguments(TEST loopsan_add_test)
+  set(values NAME WORKING_DIRECTORY REPORTS ${_loopsan_gate_values})
+  set(lists COMMAND ${_loopsan_gate_lists})
+  cmake_parse_arguments(PARSE_ARGV 0 TEST "" "${values}" "${lists}")
+  _loopsan_check_arguments(TEST loopsan_add_test "${values};${lists}" ${ARGN})
   if(NOT TEST_NAME OR NOT TEST_COMMAND)
     message(FATAL_ERROR "loopsan_add_test: needs NAME and COMMAND")
   endif()
@@ -101,9 +163,9 @@ function(loopsan_add_test)
 endfunction()
 
 function(loopsan_watch_tests)
-  cmake_parse_arguments(PARSE_ARGV 0 WATCH "" "${_loopsan_gate_values}"
-    "TARGETS;${_loopsan_gate_lists}")
-  _loopsan_check_arguments(WATCH loopsan_watch_tests)
+  set(lists TARGETS ${_loopsan_gate_lists})
+  cmake_parse_arguments(PARSE_ARGV 0 WATCH "" "${_loopsan_gate_values}" "${lists}")
+  _loopsan_check_arguments(WATCH loopsan_watch_tests "${_loopsan_gate_values};${lists}" ${ARGN})
   if(NOT WATCH_TARGETS)
     message(FATAL_ERROR "loopsan_watch_tests: needs TARGETS")
   endif()

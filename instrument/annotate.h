@@ -16,7 +16,7 @@
  * survives any bytes in them.
  *
  * Threads: the functions are called on the thread of the loop that they name;
- * `finding` and `now` on any. None throws, allocates, or changes errno.
+ * `finding`, `now` and `queue_delay` on any. None throws, allocates, or changes errno.
  *
  * Times are ticks of loopsan_loop::ticks_per_second.
  */
@@ -189,6 +189,10 @@ typedef struct loopsan_annotations {
    * answer in time, or another thread is asking. Notes are not counted, nor what happened in
    * steps that have not ended, nor on threads that may be no loops. */
   int (*take_findings)(uint32_t milliseconds, char* text, uint32_t bytes);
+
+  /* For metrics: a job has waited so long for a thread of the executor `queue`. Any thread.
+   * Of a process the first 16 names are kept, and the first 47 bytes of each. */
+  void (*queue_delay)(const char* queue, uint64_t nanoseconds);
 } loopsan_annotations;
 
 /* What the symbol is. Null: this process is not watched. */

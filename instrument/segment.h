@@ -5,7 +5,7 @@
 //   +--------------+--------+--------+-----+
 //   | ArenaHeader  | slot 0 | slot 1 | ... |   a slot belongs to one process
 //   +--------------+--------+--------+-----+
-//   slot: SlotHeader | LoopCell[] | WaitPlace[] | CallSite[] | Event[] | Module[] | snapshot chunks
+//   slot: SlotHeader | LoopCell[] | WaitPlace[] | CallSite[] | Queue[] | Event[] | Module[] | chunks
 //
 // A process claims a slot when it discovers its first loop, and a cell in it
 // for each loop thread. The cells are live state (one writer: the loop thread),
@@ -27,7 +27,7 @@
 namespace loopsan::segment {
 
 inline constexpr uint64_t kMagic = 0x316e6173706f6f6cULL;  // "loopsan1"
-inline constexpr uint32_t kVersion = 3;
+inline constexpr uint32_t kVersion = 4;
 
 // The name under which the arena's memfd appears in /proc/PID/fd, followed by
 // the session id as 16 hexadecimal digits. Where a file size limit forbids a
@@ -52,7 +52,9 @@ inline constexpr uint32_t kModulesPerSlot = 96;
 inline constexpr uint32_t kChunksPerSlot = 64;  // one bit each in SlotHeader::chunks_in_use
 inline constexpr uint32_t kChunkBytes = 32 * 1024;
 inline constexpr uint32_t kMaxSnapshotBytes = 256 * 1024;
-inline constexpr uint32_t kStepBuckets = 40;  // step durations by power of two of ticks
+inline constexpr uint32_t kBuckets = 32;       // of a histogram, the one without a bound included
+inline constexpr uint32_t kQueuesPerSlot = 16;
+inline constexpr uint32_t kQueueNameBytes = 48;
 inline constexpr uint32_t kLoopKindBytes = 32;
 inline constexpr uint32_t kTurnShares = 4;  // of a turn of exact steps, who took most of it
 inline constexpr uint32_t kAnswerBytes = 8 * 1024;
@@ -92,7 +94,13 @@ struct ArenaHeader {
   uint64_t threshold_ticks;
   uint64_t floor_ticks[kCategoryCount];
   uint64_t short_ticks;  // a reported call below this need not be told each time
+  // Upper bounds of the histograms' buckets, ascending, ~0 from the last one on; and the first
+  // bucket that a duration of so many binary digits can be in.
+  uint64_t bucket_bounds[kBuckets];
+  uint8_t first_bucket[65];
   CallMode call_mode;
+  // 1: also histograms that only metrics show. Written by the collector.
+  std::atomic<uint32_t> metrics_wanted;
   // Slots [0, slots_ready) are backed by memory and may be touched. Written by
   // the collector, only ever grows.
   std::atomic<uint32_t> slots_ready;
@@ -102,6 +110,27 @@ struct ArenaHeader {
 };
 inline constexpr uint64_t kArenaHeaderBytes = 4096;
 static_assert(sizeof(ArenaHeader) <= kArenaHeaderBytes);
+
+// Durations. A bucket counts those above the bound before it and up to its own.
+struct Histogram {
+  std::atomic<uint64_t> ticks;
+  std::atomic<uint64_t> counts[kBuckets];
+};
+
+inline uint32_t BucketOf(const ArenaHeader& arena, uint64_t ticks) {
+  const int digits = ticks == 0 ? 0 : 64 - __builtin_clzll(ticks);
+  uint32_t bucket = arena.first_bucket[digits];
+  while (ticks > arena.bucket_bounds[bucket]) ++bucket;
+  return bucket;
+}
+
+// For the histogram's only writer.
+inline void CountDuration(const ArenaHeader& arena, Histogram& histogram, uint64_t ticks) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  histogram.ticks.store(histogram.ticks.load(kRelaxed) + ticks, kRelaxed);
+  std::atomic<uint64_t>& count = histogram.counts[BucketOf(arena, ticks)];
+  count.store(count.load(kRelaxed) + 1, kRelaxed);
+}
 
 enum class SlotState : uint32_t {
   kFree = 0,
@@ -215,7 +244,10 @@ struct alignas(64) LoopCell {
   std::atomic<uint64_t> waits_with_timeout;  // idle waits that were allowed to sleep
   std::atomic<uint64_t> stack_low;  // bounds for the sampling signal; written by the collector
   std::atomic<uint64_t> stack_high;
-  std::atomic<uint64_t> step_buckets[kStepBuckets];
+  Histogram steps;       // of told steps, else of turns
+  Histogram lock_waits;  // in steps, for locks that were not free
+  Histogram wake_delays;  // of told steps: from the return of the loop's wait to their begin
+  std::atomic<uint64_t> probe_ticks;  // spent on records, but not on timing
 
   // The sampling signal. The answer is complete when its number has grown.
   alignas(64) std::atomic<SignalGuard> signal_guard;
@@ -280,6 +312,13 @@ struct CallSite {
   std::atomic<uint64_t> count;
   std::atomic<uint64_t> total_ticks;
   std::atomic<uint64_t> worst_ticks;
+};
+
+// How long the jobs of one executor waited for a thread. Any thread of the process adds.
+struct Queue {
+  std::atomic<uint32_t> state;  // 0 free, 1 being named, 2 complete
+  char name[kQueueNameBytes];   // ends in a 0
+  Histogram delays;
 };
 
 enum class EventKind : uint32_t {
@@ -387,6 +426,7 @@ struct Slot {
   LoopCell cells[kCellsPerSlot];
   WaitPlace places[kPlacesPerSlot];
   CallSite sites[kSitesPerSlot];
+  Queue queues[kQueuesPerSlot];
   Event events[kEventsPerSlot];
   Module modules[kModulesPerSlot];
   alignas(4096) char chunks[kChunksPerSlot][kChunkBytes];
@@ -399,7 +439,7 @@ inline constexpr uint64_t kArenaBytes = kArenaHeaderBytes + kMaxSlots * kSlotByt
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(sizeof(std::atomic<uint64_t>) == 8 && sizeof(std::atomic<uint32_t>) == 4);
 static_assert(sizeof(Event) == 344);
-static_assert(sizeof(LoopCell) == 896);
+static_assert(sizeof(LoopCell) == 1408);
 static_assert(sizeof(TextField) == 4);
 static_assert(kChunksPerSlot == 64, "chunks_in_use is one 64-bit word");
 static_assert((kEventsPerSlot & (kEventsPerSlot - 1)) == 0);

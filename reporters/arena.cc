@@ -12,11 +12,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "reporters/buckets.h"
 
 namespace loopsan {
 namespace {
@@ -77,6 +80,19 @@ absl::Status Failed(absl::string_view what, int error) {
   return absl::UnavailableError(absl::StrCat(what, ": ", strerror(error)));
 }
 
+void SetBuckets(segment::ArenaHeader& header, const Options& options, const TickClock& clock) {
+  const std::vector<double> bounds = HistogramBounds(options.metrics_buckets);
+  for (size_t i = 0; i < segment::kBuckets; ++i) {
+    header.bucket_bounds[i] = i < bounds.size() ? clock.Ticks(bounds[i]) : ~uint64_t{0};
+  }
+  for (size_t digits = 0; digits < std::size(header.first_bucket); ++digits) {
+    const uint64_t shortest = digits == 0 ? 0 : uint64_t{1} << (digits - 1);
+    uint8_t bucket = 0;
+    while (shortest > header.bucket_bounds[bucket]) ++bucket;
+    header.first_bucket[digits] = bucket;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Arena>> Arena::Create(const Options& options,
@@ -106,6 +122,8 @@ absl::StatusOr<std::unique_ptr<Arena>> Arena::Create(const Options& options,
   header->threshold_ticks =
       static_cast<uint64_t>(options.threshold_seconds * clock.ticks_per_second());
   header->short_ticks = clock.Ticks(0.001);
+  SetBuckets(*header, options, clock);
+  header->metrics_wanted.store(options.WantsMetrics() ? 1 : 0, std::memory_order_relaxed);
   header->call_mode = static_cast<segment::CallMode>(options.calls);
   for (uint32_t i = 0; i < segment::kCategoryCount; ++i) {
     switch (options.calls) {

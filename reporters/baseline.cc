@@ -158,13 +158,16 @@ std::string WriteBaseline(const Baseline& baseline) {
   Sort(entries);
   Json findings = Json::array();
   for (const BaselineEntry& entry : entries) {
-    Json written = {
-        {"fingerprint", entry.fingerprint}, {"rule", entry.rule}, {"call", entry.call},
-        {"function", entry.function},       {"file", entry.file}, {"count", entry.count},
+    findings.push_back({
+        {"fingerprint", entry.fingerprint},
+        {"rule", entry.rule},
+        {"call", entry.call},
+        {"function", entry.function},
+        {"file", entry.file},
+        {"count", entry.count},
         {"max_seconds", entry.max_seconds},
-    };
-    if (!entry.reason.empty()) written["reason"] = entry.reason;
-    findings.push_back(std::move(written));
+        {"reason", entry.reason},
+    });
   }
   const Json document = {{"comment", kComment}, {"version", kVersion}, {"findings", findings}};
   return document.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";

@@ -1,16 +1,22 @@
 #include "reporters/collector.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "reporters/arena.h"
 #include "reporters/judge.h"
+#include "reporters/live_tasks.h"
 #include "reporters/symbolizer.h"
 #include "reporters/tick_clock.h"
 #include "reporters/watcher.h"
@@ -18,15 +24,22 @@
 namespace loopsan {
 namespace {
 
+// What somebody on another thread wants to know of the judge.
+using Question = std::function<void(Judge&)>;
+using Message = std::variant<Observation, Question>;
+
 // From the watcher's thread to the judge's: looking must not wait for symbols.
-class ObservationQueue {
+class MessageQueue {
  public:
-  void Push(Observation observation) {
+  // False if it is closed: nobody will read it.
+  bool Push(Message message) {
     {
       const std::lock_guard lock(mutex_);
-      queue_.push_back(std::move(observation));
+      if (closed_) return false;
+      queue_.push_back(std::move(message));
     }
     ready_.notify_one();
+    return true;
   }
 
   void Close() {
@@ -38,11 +51,11 @@ class ObservationQueue {
   }
 
   // False when the queue is closed and empty.
-  bool Pop(Observation& observation) {
+  bool Pop(Message& message) {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [this] { return closed_ || !queue_.empty(); });
     if (queue_.empty()) return false;
-    observation = std::move(queue_.front());
+    message = std::move(queue_.front());
     queue_.pop_front();
     return true;
   }
@@ -50,8 +63,40 @@ class ObservationQueue {
  private:
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<Observation> queue_;
+  std::deque<Message> queue_;
   bool closed_ = false;
+};
+
+// The processor time of a thread, for others; after its end, what it was then.
+class ThreadTime {
+ public:
+  void BeginOnThisThread() {
+    const std::lock_guard lock(mutex_);
+    running_ = pthread_getcpuclockid(pthread_self(), &clock_) == 0;
+  }
+
+  void EndOnThisThread() {
+    const std::lock_guard lock(mutex_);
+    total_ = Read();
+    running_ = false;
+  }
+
+  double Seconds() const {
+    const std::lock_guard lock(mutex_);
+    return running_ ? Read() : total_;
+  }
+
+ private:
+  double Read() const {
+    timespec time{};
+    if (!running_ || clock_gettime(clock_, &time) != 0) return total_;
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  }
+
+  mutable std::mutex mutex_;
+  clockid_t clock_{};
+  bool running_ = false;
+  double total_ = 0;
 };
 
 class SessionCollector : public Collector {
@@ -88,29 +133,91 @@ class SessionCollector : public Collector {
 
   bool SawLoop() const override { return watcher_ != nullptr && watcher_->saw_loop(); }
 
+  Report Snapshot() override {
+    Report report;
+    Ask([&](Judge& judge) { FillReport(judge, report); });
+    return report;
+  }
+
+  MetricsSnapshot Metrics() override {
+    arena_->header().metrics_wanted.store(1, std::memory_order_relaxed);
+    MetricsSnapshot snapshot;
+    if (Ask([&](Judge& judge) { FillMetrics(judge, snapshot); })) return snapshot;
+    const std::lock_guard lock(mutex_);
+    return final_metrics_;
+  }
+
   Report Finish() override {
     Stop();
     Report report;
-    report.threshold_seconds = settings_.options.threshold_seconds;
-    if (judge_ != nullptr) {
-      judge_->FillReport(report);
-    }
-    if (watcher_ != nullptr) {
-      report.capabilities = watcher_->Capabilities();
-      for (std::string& warning : watcher_->Warnings()) {
-        report.warnings.push_back(std::move(warning));
-      }
-    }
-    const segment::ArenaHeader& header = arena_->header();
-    report.processes_started = header.processes_started.load(std::memory_order_relaxed);
-    if (arena_->exhausted()) {  // else the next wait found room
-      report.dropped.loops += header.claims_refused.load(std::memory_order_relaxed);
-    }
+    if (judge_ == nullptr) return report;
+    FillReport(*judge_, report);
+    MetricsSnapshot metrics;
+    FillMetrics(*judge_, metrics);
+    const std::lock_guard lock(mutex_);
+    final_metrics_ = std::move(metrics);
     return report;
   }
 
  private:
+  // On the judge's thread, or once that has ended.
+  void FillReport(Judge& judge, Report& report) {
+    report.threshold_seconds = settings_.options.threshold_seconds;
+    report.duration_seconds = clock_.Seconds(clock_.Now() - started_);
+    judge.FillReport(report);
+    report.capabilities = watcher_->Capabilities();
+    for (std::string& warning : watcher_->Warnings()) {
+      report.warnings.push_back(std::move(warning));
+    }
+    report.processes_started = ProcessesStarted();
+    report.dropped.loops += LoopsRefused();
+  }
+
+  void FillMetrics(Judge& judge, MetricsSnapshot& snapshot) {
+    judge.FillMetrics(snapshot);
+    for (const ToldLoop& loop : snapshot.told_loops) {
+      const TaskCount count = CountTasks(loop.pid, loop.address);
+      TaskCount& all = snapshot.tasks[loop.labels];
+      all.ready += count.ready;
+      all.running += count.running;
+      all.waiting += count.waiting;
+    }
+    snapshot.capabilities = watcher_->Capabilities();
+    snapshot.processes_started = ProcessesStarted();
+    snapshot.dropped.loops += LoopsRefused();
+    snapshot.collector_cpu_seconds = watcher_cpu_.Seconds() + judge_cpu_.Seconds();
+  }
+
+  uint64_t ProcessesStarted() {
+    return arena_->header().processes_started.load(std::memory_order_relaxed);
+  }
+
+  uint64_t LoopsRefused() {
+    if (!arena_->exhausted()) return 0;  // the next wait found room
+    return arena_->header().claims_refused.load(std::memory_order_relaxed);
+  }
+
+  // Waits for the answer. False if the judge has gone.
+  bool Ask(const Question& question) {
+    const auto answered = std::make_shared<std::promise<void>>();
+    std::future<void> answer = answered->get_future();
+    const bool asked = watcher_ != nullptr && queue_.Push(Question([&question, answered](Judge& judge) {
+                         question(judge);
+                         answered->set_value();
+                       }));
+    if (asked) answer.wait();
+    return asked;
+  }
+
+  double MeasureClockRead() const {
+    constexpr int kReads = 10'000;
+    const uint64_t begin = clock_.Now();
+    for (int i = 0; i < kReads; ++i) clock_.Now();
+    return clock_.Seconds(clock_.Now() - begin) / kReads;
+  }
+
   void WatchAll() {
+    watcher_cpu_.BeginOnThisThread();
     double next_calibration = 0.05;
     const uint64_t started = clock_.Now();
     watcher_->Tick(started);
@@ -132,9 +239,11 @@ class SessionCollector : public Collector {
     arena_->Close();
     watcher_->Finish(clock_.Now());
     queue_.Close();
+    watcher_cpu_.EndOnThisThread();
   }
 
   void JudgeAll() {
+    judge_cpu_.BeginOnThisThread();
     Judge::Actions actions;
     actions.set_verdict = [this](uint32_t slot, uint32_t place, segment::Verdict verdict) {
       if (place < segment::kPlacesPerSlot) {
@@ -156,10 +265,16 @@ class SessionCollector : public Collector {
     };
     judge_ = std::make_unique<Judge>(settings_.options, &clock_, interpret, std::move(actions));
     judge_->SetTimelineOrigin(started_);
-    Observation observation;
-    while (queue_.Pop(observation)) {
-      judge_->Handle(observation);
+    judge_->SetClockReadSeconds(MeasureClockRead());
+    Message message;
+    while (queue_.Pop(message)) {
+      if (const auto* question = std::get_if<Question>(&message)) {
+        (*question)(*judge_);
+      } else {
+        judge_->Handle(std::get<Observation>(message));
+      }
     }
+    judge_cpu_.EndOnThisThread();
   }
 
   static void Answer(segment::SlotHeader& header, uint32_t question, uint32_t findings,
@@ -192,11 +307,14 @@ class SessionCollector : public Collector {
   std::unique_ptr<Watcher> watcher_;
   std::unique_ptr<Symbolizer> symbolizer_;
   std::unique_ptr<Judge> judge_;
-  ObservationQueue queue_;
+  MessageQueue queue_;
   std::mutex mutex_;
   std::condition_variable stop_changed_;
   bool stop_ = false;
   uint64_t started_ = 0;  // ticks
+  MetricsSnapshot final_metrics_;
+  ThreadTime watcher_cpu_;
+  ThreadTime judge_cpu_;
   std::thread watcher_thread_;
   std::thread judge_thread_;
 };

@@ -18,6 +18,7 @@
 #include "instrument/segment.h"
 #include "reporters/options.h"
 #include "reporters/report.h"
+#include "reporters/run_metrics.h"
 
 namespace loopsan {
 
@@ -47,6 +48,14 @@ class Collector {
 
   // True if a loop was discovered so far.
   virtual bool SawLoop() const = 0;
+
+  // The report so far: loops and steps that go on are in it as they are now. Takes as
+  // long as the judge needs for what it was handed before. Any thread, until Finish();
+  // later it is empty.
+  virtual Report Snapshot() = 0;
+
+  // Likewise, the totals for metrics; those of the whole run once Finish() has returned.
+  virtual MetricsSnapshot Metrics() = 0;
 
   // Stops watching, judges what is left and returns the report; `command`,
   // exit status and duration are the caller's to fill in.

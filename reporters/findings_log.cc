@@ -36,7 +36,7 @@ SourcePlace PlaceOf(const Finding& finding) {
 
 }  // namespace
 
-absl::Status FindingsLog::Write(const Report& snapshot, absl::Time now) {
+absl::Status FindingsLog::Write(const Report& snapshot, absl::Time now, Lines which) {
   if (is_over_) return absl::OkStatus();
   // Findings of one report may share a fingerprint: two lines of one function.
   std::map<Identity, std::pair<const Finding*, Sums>> seen;
@@ -54,6 +54,7 @@ absl::Status FindingsLog::Write(const Report& snapshot, absl::Time now) {
     auto& [finding, sums] = seen.at(identity);
     const auto before = written_.find(identity);
     const bool is_new = before == written_.end();
+    if (!is_new && which == Lines::kNewOnly) continue;
     if (!is_new) {
       const Sums& old = before->second;
       if (sums.count <= old.count && Seconds(sums.total_seconds) <= Seconds(old.total_seconds)) {

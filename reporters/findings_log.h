@@ -26,14 +26,17 @@ class FindingsLog {
   // whoever follows the file sees whole lines. If it is a pipe, SIGPIPE must be ignored.
   explicit FindingsLog(std::ostream* out) : out_(out) {}
 
+  enum class Lines { kAll, kNewOnly };
+
   // Writes a line for each finding of `snapshot`, the report of the run so far, that is
   // new, and for each that was seen more often or longer since its last line; nothing
   // for the others, nor for those on threads that may not be loops. A finding is known
-  // by its fingerprint and its program, whatever the process.
+  // by its fingerprint and its program, whatever the process. kNewOnly: the others wait for
+  // a later call.
   //
   // An error is returned once, when a line could not be written: the log is over then,
   // and later calls do nothing. The run goes on.
-  absl::Status Write(const Report& snapshot, absl::Time now);
+  absl::Status Write(const Report& snapshot, absl::Time now, Lines which = Lines::kAll);
 
  private:
   struct Sums {

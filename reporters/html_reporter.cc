@@ -25,6 +25,7 @@ constexpr size_t kMaxPoints = 100'000;  // of all graphs
 constexpr size_t kMaxPointsOfALoop = 2000;
 constexpr size_t kMinPointsOfALoop = 20;
 constexpr size_t kMaxSpans = 40'000;  // of all loops: the longest
+constexpr size_t kMaxWaits = 10'000;  // likewise; they take no room from the others
 constexpr size_t kMaxTextBytes = 20'000;
 constexpr size_t kMaxExcerpts = 2000;
 constexpr int kLinesAround = 3;
@@ -197,7 +198,8 @@ class PageData {
     }
     for (const std::string& limit : text::LimitsText(report_))
       page["limits"].push_back(Shown(limit));
-    page["hidden_spans"] = hidden_spans_ + report_.timeline.dropped_spans;
+    page["hidden_spans"] = spans_.hidden + report_.timeline.dropped_spans;
+    page["hidden_waits"] = waits_.hidden + report_.timeline.dropped_waits;
     tables_.AddTo(page);
     return page;
   }
@@ -206,6 +208,15 @@ class PageData {
   Json Place(const SourcePlace& place) {
     return {tables_.String(text::CoroutineText(place)), tables_.String(place.file), place.line};
   }
+
+  // What the page has room for.
+  struct ShownSpans {
+    size_t room = 0;
+    double shortest = 0;
+    uint64_t hidden = 0;
+  };
+
+  static bool IsWait(const TimelineSpan& span) { return span.kind == "wait"; }
 
   static bool IsKnown(const SourcePlace& place) {
     return !place.file.empty() || !place.function.empty();
@@ -287,7 +298,8 @@ class PageData {
     for (const LoopTimeline& timeline : report_.timeline.loops) {
       timelines.try_emplace({timeline.pid, timeline.thread_id}, &timeline);
     }
-    const double shortest = ShortestShownSpan();
+    spans_.shortest = ShortestShown(/*waits=*/false, spans_.room);
+    waits_.shortest = ShortestShown(/*waits=*/true, waits_.room);
     for (const ProcessSummary& process : report_.processes) {
       for (const LoopSummary& loop : process.loops) {
         Json told = {{"pid", process.pid},
@@ -303,27 +315,28 @@ class PageData {
                      {"proven", loop.proven}};
         const auto timeline = timelines.find({process.pid, loop.thread_id});
         const LoopTimeline none;
-        AddTimeline(told, timeline == timelines.end() ? none : *timeline->second, shortest);
+        AddTimeline(told, timeline == timelines.end() ? none : *timeline->second);
         loops.push_back(std::move(told));
       }
     }
   }
 
-  // Spans shorter than this one would be too many for the page.
-  double ShortestShownSpan() {
+  // Waits, or other spans, shorter than this one would be too many for the page.
+  double ShortestShown(bool waits, size_t room) {
     std::vector<double> durations;
     for (const LoopTimeline& loop : report_.timeline.loops) {
-      for (const TimelineSpan& span : loop.spans)
-        durations.push_back(Rounded(span.duration_seconds));
+      for (const TimelineSpan& span : loop.spans) {
+        if (IsWait(span) == waits) durations.push_back(Rounded(span.duration_seconds));
+      }
     }
-    if (durations.size() <= kMaxSpans) return 0;
-    const auto last = durations.begin() + kMaxSpans;
+    if (durations.size() <= room) return 0;
+    const auto last = durations.begin() + static_cast<ptrdiff_t>(room);
     std::nth_element(durations.begin(), last, durations.end(), std::greater<>());
     return *last;
   }
 
   // As columns, for the graphs.
-  void AddTimeline(Json& told, const LoopTimeline& loop, double shortest) {
+  void AddTimeline(Json& told, const LoopTimeline& loop) {
     Json start = Json::array();
     Json duration = Json::array();
     Json busy = Json::array();
@@ -349,11 +362,12 @@ class PageData {
     Json spans = Json::array();
     for (const TimelineSpan& span : loop.spans) {
       // Of equally long ones no more than fit, either.
-      if (Rounded(span.duration_seconds) < shortest || shown_spans_ >= kMaxSpans) {
-        ++hidden_spans_;
+      ShownSpans& shown = IsWait(span) ? waits_ : spans_;
+      if (Rounded(span.duration_seconds) < shown.shortest || shown.room == 0) {
+        ++shown.hidden;
         continue;
       }
-      ++shown_spans_;
+      --shown.room;
       const auto finding = finding_indices_.find(span.finding_id);
       const bool known = finding != finding_indices_.end() && !span.finding_id.empty();
       spans.push_back({Shown(span.kind), Rounded(span.start_seconds),
@@ -366,8 +380,8 @@ class PageData {
   const Report& report_;
   Tables tables_;
   std::map<std::string, size_t> finding_indices_;
-  size_t shown_spans_ = 0;
-  uint64_t hidden_spans_ = 0;
+  ShownSpans spans_{.room = kMaxSpans};
+  ShownSpans waits_{.room = kMaxWaits};
 };
 
 void Write(std::ostream& out, std::string_view text) {

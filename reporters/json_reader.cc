@@ -224,6 +224,7 @@ void ReadJson(const JsonPlace& from, LoopTimeline& loop) {
 void ReadJson(const JsonPlace& from, Timeline& timeline) {
   Read(from, "loops", timeline.loops);
   Read(from, "dropped_spans", timeline.dropped_spans);
+  from.OptionalField("dropped_waits").Read(timeline.dropped_waits);
   Read(from, "dropped_loops", timeline.dropped_loops);
 }
 

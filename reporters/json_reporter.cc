@@ -190,6 +190,7 @@ Json ToJson(const Timeline& timeline) {
   return {
       {"loops", ToJson(timeline.loops)},
       {"dropped_spans", timeline.dropped_spans},
+      {"dropped_waits", timeline.dropped_waits},
       {"dropped_loops", timeline.dropped_loops},
   };
 }

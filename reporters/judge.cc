@@ -16,14 +16,15 @@ using namespace judging;  // NOLINT: the judge's own words
 namespace {
 
 // The shortest that the longest hundredth of the steps can have been.
-uint64_t TicksOfP99(const std::array<uint64_t, segment::kStepBuckets>& buckets) {
-  uint64_t steps = 0;
-  for (const uint64_t count : buckets) steps += count;
+double SecondsOfP99(const SegmentHistogram& steps, const std::vector<double>& bounds) {
+  uint64_t count = 0;
+  for (const uint64_t one : steps.counts) count += one;
   uint64_t longer = 0;
-  for (size_t i = buckets.size(); i-- > 0;) {
-    longer += buckets[i];
-    // Bucket 0 also has those of no ticks.
-    if (longer > 0 && longer >= steps / 100) return i == 0 ? 0 : uint64_t{1} << i;
+  for (size_t i = steps.counts.size(); i-- > 0;) {
+    longer += steps.counts[i];
+    if (longer > 0 && longer >= count / 100) {
+      return i == 0 || bounds.empty() ? 0 : bounds[std::min(i, bounds.size()) - 1];
+    }
   }
   return 0;
 }
@@ -42,6 +43,10 @@ void Judge::Handle(const Observation& observation) {
 
 void Judge::SetTimelineOrigin(uint64_t ticks) { private_->SetTimelineOrigin(ticks); }
 
+void Judge::SetClockReadSeconds(double seconds) { private_->SetClockReadSeconds(seconds); }
+
+void Judge::FillMetrics(MetricsSnapshot& snapshot) const { private_->FillMetrics(snapshot); }
+
 void Judge::FillReport(Report& report) { private_->FillReport(report); }
 
 judging::Process* Judge::Private::Find(ProcessKey key) {
@@ -56,6 +61,7 @@ void Judge::Private::Handle(const ProcessFound& found) {
   process.pid = found.pid;
   process.executable = found.executable;
   process.stacks = interpreters_(found);
+  metrics_.Begin(process.key, process.pid, process.executable);
 }
 
 void Judge::Private::Handle(const EventSeen& seen) {
@@ -116,6 +122,11 @@ void Judge::Private::Handle(const EventSeen& seen) {
       if (loop.turn_calls.size() < kMaxPending) {
         loop.turn_calls.emplace_back(event.start, event.end);
       }
+      if (SiteSeen& site = process->sites[event.site]; event.site != kNoIndex) {
+        ++site.events;
+        site.ticks += event.end - event.start;
+        site.cell = event.cell;
+      }
       FlushClosed(*process, event.cell, loop, event.turn);
       HandleCall(*process, event.cell, loop, seen);
       return;
@@ -132,10 +143,49 @@ void Judge::Private::Handle(const EventSeen& seen) {
 }
 
 void Judge::Private::Handle(const LoopMeasured& measured) {
-  const Process* process = Find(measured.process);
+  Process* process = Find(measured.process);
   if (process == nullptr) return;
   timeline_.AddMeasure({process->key, process->pid, measured.tid}, measured.thread_name,
                        measured.measure);
+  metrics_.Measured(measured);
+  Loop& loop = process->loops[measured.cell];
+  loop.tid = measured.tid;
+  loop.thread_name = measured.thread_name;
+  loop.told = loop.told || measured.state.told;
+  loop.turns = std::max(loop.turns, measured.state.turns);
+  loop.epoll_targets = std::max(loop.epoll_targets, measured.epoll_targets);
+  loop.last = measured;
+}
+
+void Judge::Private::Handle(const SitesCounted& counted) {
+  if (Process* const process = Find(counted.process)) Credit(*process, counted.sites);
+}
+
+LoopSummary Judge::Private::Summarize(const Loop& loop, const SegmentCell& cell,
+                                      const SegmentCounts& counts) const {
+  LoopSummary summary;
+  summary.thread_id = loop.tid;
+  summary.thread_name = loop.thread_name;
+  summary.kind = cell.told && !cell.kind.empty() ? cell.kind : "epoll";
+  for (const auto& [index, place] : loop.places) {
+    if (place.verdict == Verdict::kIdle && !place.function.empty() &&
+        (summary.function.empty() || place.loop_level >= 0)) {
+      summary.function = place.function;
+    }
+  }
+  summary.turns = cell.turns;
+  summary.busy_seconds = clock_->Seconds(cell.busy_ticks);
+  summary.idle_seconds = clock_->Seconds(cell.idle_ticks);
+  summary.longest_step_seconds = clock_->Seconds(cell.longest_step);
+  summary.p99_step_seconds = SecondsOfP99(counts.steps, bounds_);
+  summary.proven = LoopIsProven(loop);
+  return summary;
+}
+
+void Judge::Private::Handle(const LoopWaited& waited) {
+  const Process* process = Find(waited.process);
+  if (process == nullptr) return;
+  timeline_.AddWait({process->key, process->pid, waited.tid}, waited.thread_name, waited.wait);
 }
 
 void Judge::Private::Handle(const LoopGone& gone) {
@@ -222,26 +272,12 @@ void Judge::Private::Handle(const LoopGone& gone) {
     }
   }
   LoopDone done;
-  done.proven = LoopIsProven(loop);
-  LoopSummary& summary = done.summary;
-  summary.thread_id = gone.tid;
-  summary.thread_name = gone.thread_name;
-  summary.kind = gone.cell.told && !gone.cell.kind.empty() ? gone.cell.kind : "epoll";
-  for (const auto& [index, place] : loop.places) {
-    if (place.verdict == Verdict::kIdle && !place.function.empty() &&
-        (summary.function.empty() || place.loop_level >= 0)) {
-      summary.function = place.function;
-    }
-  }
-  summary.turns = gone.cell.turns;
-  summary.busy_seconds = clock_->Seconds(gone.cell.busy_ticks);
-  summary.idle_seconds = clock_->Seconds(gone.cell.idle_ticks);
-  summary.longest_step_seconds = clock_->Seconds(gone.cell.longest_step);
-  summary.p99_step_seconds = clock_->Seconds(TicksOfP99(gone.cell.step_buckets));
-  summary.proven = done.proven;
+  done.summary = Summarize(loop, gone.cell, gone.counts);
+  done.proven = done.summary.proven;
   if (!done.proven) {
     unproven_.insert({process->key, gone.cell_index});
   }
+  metrics_.End(process->key, gone.cell_index, done.proven);
   process->done.push_back(std::move(done));
   process->loops.erase(gone.cell_index);
 }
@@ -249,23 +285,7 @@ void Judge::Private::Handle(const LoopGone& gone) {
 void Judge::Private::Handle(const ProcessGone& gone) {
   Process* process = Find(gone.process);
   if (process == nullptr) return;
-  // Calls whose events were lost are in the exact totals of their site; they
-  // belong to what that site's other events became.
-  for (const SiteTotals& site : gone.sites) {
-    const auto seen = process->sites.find(site.index);
-    if (seen == process->sites.end() || seen->second.finding_key.empty() ||
-        site.totals.count <= seen->second.count) {
-      continue;
-    }
-    const auto found = findings_.find(seen->second.finding_key);
-    if (found == findings_.end()) continue;
-    Finding& finding = found->second.finding;
-    finding.count += site.totals.count - seen->second.count;
-    if (site.totals.total_ticks > seen->second.ticks) {
-      finding.total_seconds += clock_->Seconds(site.totals.total_ticks - seen->second.ticks);
-    }
-    finding.max_seconds = std::max(finding.max_seconds, clock_->Seconds(site.totals.worst_ticks));
-  }
+  Credit(*process, gone.sites);
   // Nobody is left to ask.
   for (auto& [key, entry] : findings_) entry.untaken.erase(process->key);
   dropped_.events += gone.events_dropped;
@@ -277,6 +297,7 @@ void Judge::Private::Handle(const ProcessGone& gone) {
       warnings_.push_back(warning);
     }
   }
+  metrics_.End(process->key);
   process->stacks.reset();
   actions_.release_slot(process->slot);
 }

@@ -23,6 +23,7 @@
 #include "reporters/observation.h"
 #include "reporters/options.h"
 #include "reporters/report.h"
+#include "reporters/run_metrics.h"
 #include "reporters/stack_interpreter.h"
 #include "reporters/tick_clock.h"
 
@@ -56,8 +57,14 @@ class Judge {
   // The moment that Report::timeline calls 0; without it, the earliest seen.
   void SetTimelineOrigin(uint64_t ticks);
 
-  // Everything found so far, ranked. Call after the last observation.
+  // For estimates of what the probe costs.
+  void SetClockReadSeconds(double seconds);
+
+  // Everything found so far, ranked; loops that go on included.
   void FillReport(Report& report);
+
+  // Likewise, for metrics. What the collector knows is the caller's to fill in.
+  void FillMetrics(MetricsSnapshot& snapshot) const;
 
  private:
   class Private;

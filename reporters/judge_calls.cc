@@ -54,8 +54,6 @@ void Judge::Private::HandleCall(Process& process, uint32_t cell, Loop& loop,
   const auto drop = [&](uint64_t* counter) {
     if (counter != nullptr) ++*counter;
     site.finding_key.clear();
-    ++site.count;
-    site.ticks += event.end - event.start;
   };
   const bool exact = event.exact_step != 0;
   const auto place = loop.places.find(event.place);
@@ -158,8 +156,6 @@ void Judge::Private::SettleCall(Process& process, uint32_t cell, Loop& loop, Jud
     case Standing::kOutside:
       ++dropped_.outside_loop;
       site.finding_key.clear();
-      ++site.count;
-      site.ticks += call.end - call.start;
       return;
     case Standing::kUnsure:
       if (loop.pending.size() < kMaxPending) {
@@ -220,15 +216,38 @@ void Judge::Private::AcceptCall(Process& process, uint32_t cell, Loop& loop,
     entry.finding.detail = call.detail;
     if (call.context) entry.finding.task = call.context->task;
   }
-  Count(entry, process, seconds);
+  Count(entry, process, cell, seconds);
   entry.finding.in_progress = entry.finding.in_progress || call.in_progress;
-  if (!call.in_progress) {
-    site.finding_key = key;
-    ++site.count;
-    site.ticks += call.end - call.start;
-  }
+  if (!call.in_progress) site.finding_key = key;
   timeline_.AddSpan(TimelineId(process, loop), loop.thread_name, "blocking-call", call.start,
                     call.end, key);
+}
+
+// Short calls are told only now and then, and events may be lost; the totals have them
+// all.
+void Judge::Private::Credit(Process& process, const std::vector<SiteTotals>& sites) {
+  for (const SiteTotals& site : sites) {
+    const auto seen = process.sites.find(site.index);
+    if (seen == process.sites.end() || seen->second.finding_key.empty()) continue;
+    SiteSeen& known = seen->second;
+    const uint64_t count = known.events + known.credited;
+    const auto found = findings_.find(known.finding_key);
+    if (site.totals.count <= count || found == findings_.end()) continue;
+    const uint64_t more = site.totals.count - count;
+    const uint64_t ticks = known.ticks + known.credited_ticks;
+    const uint64_t more_ticks =
+        site.totals.total_ticks > ticks ? site.totals.total_ticks - ticks : 0;
+    known.credited += more;
+    known.credited_ticks += more_ticks;
+    Finding& finding = found->second.finding;
+    const double seconds = clock_->Seconds(more_ticks);
+    finding.count += more;
+    finding.total_seconds += seconds;
+    finding.max_seconds = std::max(finding.max_seconds, clock_->Seconds(site.totals.worst_ticks));
+    const bool suppressed = actions_.is_suppressed && actions_.is_suppressed(finding);
+    metrics_.Found(process.key, known.cell, finding,
+                   {.count = more, .seconds = seconds, .suppressed = suppressed});
+  }
 }
 
 }  // namespace loopsan

@@ -276,7 +276,8 @@ void Judge::Private::JudgeExactStep(Process& process, uint32_t cell, Loop& loop,
               absl::StrCat(functions, "|", ContextKey(context)), step, seconds, true);
 }
 
-void Judge::Private::HandleExactTurn(Loop& loop, const EventSeen& seen) {
+void Judge::Private::HandleExactTurn(const Process& process, uint32_t cell, Loop& loop,
+                                     const EventSeen& seen) {
   const SegmentEvent& event = seen.event;
   loop.told = true;
   // The loop was not at it between its steps: it may have been left for a while.
@@ -290,8 +291,7 @@ void Judge::Private::HandleExactTurn(Loop& loop, const EventSeen& seen) {
     descheduled_worst_ = std::max(descheduled_worst_, seconds);
     return;
   }
-  ++loop.long_turns;
-  loop.long_total += seconds;
+  CountLongTurn(process, cell, loop, seconds);
   if (seconds <= loop.long_worst) {
     return;
   }
@@ -356,7 +356,7 @@ void Judge::Private::HandleFinding(Process& process, const EventSeen& seen) {
     if (is_news) actions_.on_live_stall(LiveFindingLine(entry.finding));
   }
   const double seconds = text.seconds > 0 && text.seconds < 1e9 ? text.seconds : 0;
-  Count(entry, process, seconds);
+  Count(entry, process, kNoIndex, seconds);
 }
 
 // The step that was open when its thread or process ended: its call, then itself.

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "reporters/finding_facts.h"
+#include "reporters/internal/finding_place.h"
 #include "reporters/internal/judge_private.h"
 #include "reporters/reporter.h"
 #include "reporters/wording.h"
@@ -111,7 +112,8 @@ void Judge::Private::NoteModules(Process& process, const std::vector<ReportFrame
   }
 }
 
-void Judge::Private::Count(FindingEntry& entry, const Process& process, double seconds) {
+void Judge::Private::Count(FindingEntry& entry, const Process& process, uint32_t cell,
+                           double seconds) {
   Finding& finding = entry.finding;
   ++finding.count;
   finding.total_seconds += seconds;
@@ -120,6 +122,63 @@ void Judge::Private::Count(FindingEntry& entry, const Process& process, double s
   ++untaken.count;
   untaken.seconds += seconds;
   untaken.worst = std::max(untaken.worst, seconds);
+  metrics_.Found(process.key, cell, finding, {1, seconds, seconds >= options_.threshold_seconds,
+                                              actions_.is_suppressed &&
+                                                  actions_.is_suppressed(finding)});
+}
+
+void Judge::Private::CountLongTurn(const Process& process, uint32_t cell, Loop& loop,
+                                   double seconds) {
+  ++loop.long_turns;
+  loop.long_total += seconds;
+  // Only at the loop's end is it a finding: one for all of them.
+  Finding finding;
+  finding.rule = "long-turn";
+  finding.level = "note";
+  finding.cause = "cpu";
+  metrics_.Found(process.key, cell, finding, {.count = 1, .seconds = seconds});
+}
+
+std::set<std::pair<uint32_t, uint32_t>> Judge::Private::UnprovenNow() const {
+  std::set<std::pair<uint32_t, uint32_t>> unproven = unproven_;
+  for (const auto& [key, process] : processes_) {
+    for (const auto& [cell, loop] : process.loops) {
+      if (cell != kNoIndex && !LoopIsProven(loop)) unproven.insert({key, cell});
+    }
+  }
+  return unproven;
+}
+
+void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
+  const std::set<std::pair<uint32_t, uint32_t>> unproven = UnprovenNow();
+  metrics_.FillSnapshot(snapshot, unproven);
+  std::map<std::pair<std::string, std::string>, MetricSite> sites;  // by process, fingerprint
+  for (const auto& [key, entry] : findings_) {
+    const Finding& finding = entry.finding;
+    const bool proven = std::any_of(entry.loops.begin(), entry.loops.end(),
+                                    [&](const auto& loop) { return !unproven.contains(loop); });
+    const bool suppressed = actions_.is_suppressed && actions_.is_suppressed(finding);
+    if (IsNote(finding) || !proven || suppressed) continue;
+    MetricSite& site = sites[{ProcessLabel(finding.executable), finding.fingerprint}];
+    if (site.count == 0) {
+      const SourcePlace place = PlaceToAnnotate(finding);
+      site.process = ProcessLabel(finding.executable);
+      site.fingerprint = finding.fingerprint;
+      site.rule = LabelText(finding.rule);
+      const ReportFrame* const own = OwnFrame(finding.stack);
+      site.function =
+          LabelText(place.function.empty() && own != nullptr ? own->function : place.function);
+      if (!place.file.empty()) {
+        site.location = LabelText(absl::StrCat(ProcessLabel(place.file), ":", place.line));
+      }
+    }
+    site.count += finding.count;
+    site.seconds += finding.total_seconds;
+  }
+  for (auto& [labels, site] : sites) snapshot.sites.push_back(std::move(site));
+  std::stable_sort(snapshot.sites.begin(), snapshot.sites.end(),
+                   [](const MetricSite& a, const MetricSite& b) { return a.seconds > b.seconds; });
+  snapshot.dropped = dropped_;
 }
 
 bool Judge::Private::LoopIsProven(const Loop& loop) const {
@@ -138,8 +197,14 @@ void Judge::Private::FillReport(Report& report) {
     for (const LoopDone& done : process.done) {
       summary.loops.push_back(done.summary);
     }
+    for (const auto& [cell, loop] : process.loops) {
+      if (loop.last) {
+        summary.loops.push_back(Summarize(loop, loop.last->state, loop.last->counts));
+      }
+    }
     report.processes.push_back(std::move(summary));
   }
+  const std::set<std::pair<uint32_t, uint32_t>> unproven = UnprovenNow();
   // Until their rank is known, findings carry their place in `keys`.
   std::vector<std::string> keys;
   for (auto& [key, entry] : findings_) {
@@ -148,7 +213,7 @@ void Judge::Private::FillReport(Report& report) {
     keys.push_back(key);
     if (!entry.worded) DescribeFinding(finding, entry.remedy);
     const bool proven = std::any_of(entry.loops.begin(), entry.loops.end(),
-                                    [&](const auto& loop) { return !unproven_.contains(loop); });
+                                    [&](const auto& loop) { return !unproven.contains(loop); });
     (proven ? report.findings : report.unproven_findings).push_back(std::move(finding));
   }
   std::map<std::string, std::string> ids;
@@ -164,14 +229,14 @@ void Judge::Private::FillReport(Report& report) {
   report.timeline = timeline_.Finish(ids);
   for (const auto& [path, build_id] : build_ids_) report.modules.push_back({path, build_id});
   if (descheduled_ > 0) {
-    warnings_.push_back(
+    report.warnings.push_back(
         absl::StrFormat("%d calls or steps took up to %s because the machine did not let the "
                         "thread run (other load, "
                         "throttling, or a suspended machine); nobody is accused",
                         descheduled_, FormatSeconds(descheduled_worst_)));
   }
   if (stopped_ > 0) {
-    warnings_.push_back(absl::StrFormat(
+    report.warnings.push_back(absl::StrFormat(
         "%d steps were long because the thread was stopped (a debugger or SIGSTOP)", stopped_));
   }
   report.warnings.insert(report.warnings.end(), warnings_.begin(), warnings_.end());

@@ -265,7 +265,7 @@ void Judge::Private::HandleTurn(Process& process, uint32_t cell, Loop& loop,
                                 const EventSeen& seen) {
   const SegmentEvent& event = seen.event;
   if (event.exact_step != 0) {
-    HandleExactTurn(loop, seen);
+    HandleExactTurn(process, cell, loop, seen);
     return;
   }
   StepSeen step;
@@ -415,8 +415,7 @@ void Judge::Private::JudgeStep(Process& process, uint32_t cell, Loop& loop, Step
     ++dropped_.unsure;
     return;
   }
-  ++loop.long_turns;
-  loop.long_total += seconds;
+  CountLongTurn(process, cell, loop, seconds);
   loop.long_ready = std::max<uint64_t>(loop.long_ready, step.ready);
   if (seconds > loop.long_worst) {
     loop.long_worst = seconds;
@@ -435,7 +434,7 @@ void Judge::Private::AcceptStall(Process& process, uint32_t cell, const Loop& lo
     return;
   }
   FindingEntry& entry = Merge(process, cell, key, std::move(finding), stack, "");
-  Count(entry, process, seconds);
+  Count(entry, process, cell, seconds);
   entry.finding.in_progress = entry.finding.in_progress || step.open;
   if (!whole_step && entry.finding.note.empty()) {
     entry.finding.note = "at least this long: other callbacks ran in the same turn";

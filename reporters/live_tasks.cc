@@ -228,6 +228,25 @@ LiveLoop ReadLoop(uint64_t loop_address, const ReadMemory& read, uint64_t now,
   return result;
 }
 
+TaskCount CountTasks(pid_t pid, uint64_t loop_address) {
+  PageCache cache(pid);
+  const ReadMemory read = [&](uint64_t address, void* to, size_t bytes) {
+    return cache.Read(address, to, bytes);
+  };
+  TaskCount count;
+  const auto loop = ReadObject<loopsan_loop>(loop_address, read);
+  uint64_t address = loop ? Address(loop->first_task) : 0;
+  for (size_t i = 0; i < kMaxLiveTasks; ++i) {
+    const auto task = ReadObject<loopsan_task>(address, read);
+    if (!task || task->id == 0) break;
+    if (task->state == LOOPSAN_TASK_READY) ++count.ready;
+    if (task->state == LOOPSAN_TASK_RUNNING) ++count.running;
+    if (task->state == LOOPSAN_TASK_WAITING) ++count.waiting;
+    address = Address(task->next);
+  }
+  return count;
+}
+
 absl::StatusOr<std::vector<LiveLoop>> ReadLiveLoops(pid_t pid) {
   if (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH)) {
     return absl::NotFoundError(absl::StrCat("there is no process ", pid));

@@ -51,6 +51,16 @@ inline constexpr size_t kMaxLiveTasks = 10'000;
 // `kind` and `cut`.
 LiveLoop ReadLoop(uint64_t loop, const ReadMemory& read, uint64_t now, double ticks_per_second);
 
+struct TaskCount {
+  uint64_t ready = 0;
+  uint64_t running = 0;
+  uint64_t waiting = 0;
+};
+
+// How many of each there are, of the first kMaxLiveTasks tasks of the loopsan_loop at `loop`
+// in the memory of process `pid`. Some may be missing while tasks begin and end.
+TaskCount CountTasks(pid_t pid, uint64_t loop);
+
 // The loops of process `pid`, or, if `pid` is a `loopsan run`, of all processes that it
 // watches. A busy loop is looked at again a few times, for at most 20 ms, to catch
 // it between two steps.

@@ -178,6 +178,7 @@ void MergeTimelines(std::vector<Report>& reports, Report& merged) {
       sorted.emplace(std::move(key), std::move(loop));
     }
     AddCount(merged.timeline.dropped_spans, report.timeline.dropped_spans);
+    AddCount(merged.timeline.dropped_waits, report.timeline.dropped_waits);
     AddCount(merged.timeline.dropped_loops, report.timeline.dropped_loops);
   }
   for (auto& [key, loop] : sorted) merged.timeline.loops.push_back(std::move(loop));

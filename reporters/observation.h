@@ -93,6 +93,7 @@ struct LoopGone {
   pid_t tid = 0;
   std::string thread_name;
   SegmentCell cell;
+  SegmentCounts counts;
   std::optional<SegmentCall> call;  // it ended inside this call
   uint64_t at = 0;
   int epoll_targets = -1;
@@ -108,9 +109,34 @@ struct SiteTotals {
 // What a loop did since it was measured last.
 struct LoopMeasured {
   ProcessKey process = 0;
+  uint32_t cell = 0;
   pid_t tid = 0;
   std::string thread_name;
   LoopMeasure measure;
+  SegmentCell state;        // all of it so far: ...
+  SegmentCounts counts;     // ... likewise
+  uint64_t told_loop = 0;   // address of its loopsan_loop, if it tells its steps now
+  int epoll_targets = -1;
+};
+
+// How long jobs have waited for the threads of the process's executors so far.
+struct QueuesMeasured {
+  ProcessKey process = 0;
+  std::vector<SegmentQueue> queues;
+};
+
+// Exact totals of calls whose events have been handed over, or were lost.
+struct SitesCounted {
+  ProcessKey process = 0;
+  std::vector<SiteTotals> sites;
+};
+
+// An idle wait of a loop, which has ended.
+struct LoopWaited {
+  ProcessKey process = 0;
+  pid_t tid = 0;
+  std::string thread_name;
+  IdleWait wait;
 };
 
 // A process asks what was found in it (loopsan_annotations::take_findings); all that it had
@@ -136,6 +162,7 @@ struct ProcessGone {
 };
 
 using Observation = std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken,
-                                 LoopMeasured, FindingsAsked, LoopGone, ProcessGone>;
+                                 LoopMeasured, LoopWaited, QueuesMeasured, SitesCounted,
+                                 FindingsAsked, LoopGone, ProcessGone>;
 
 }  // namespace loopsan

@@ -11,11 +11,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "reporters/did_you_mean.h"
 
 namespace loopsan {
 namespace {
 
 constexpr double kLongestDuration = 86400;
+constexpr uint64_t kLargestNumber = 1000;
 
 // Reporters that have an option of their own in options.inc: the text's is "output".
 constexpr std::string_view kListedReporters[] = {"text", "json"};
@@ -61,6 +63,31 @@ absl::Status Parse(std::string_view text, std::vector<std::string>& values) {
     if (absl::Status status = Parse(part, value); !status.ok()) return status;
     if (!value.empty()) values.push_back(std::move(value));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Parse(std::string_view text, std::vector<double>& values) {
+  std::vector<double> parsed;
+  if (text.empty()) parsed = DefaultMetricsBuckets();
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    parsed.emplace_back();
+    if (absl::Status status = ParseDuration(part, parsed.back()); !status.ok()) return status;
+  }
+  if (absl::Status status = CheckMetricsBuckets(parsed); !status.ok()) return status;
+  values = std::move(parsed);
+  return absl::OkStatus();
+}
+
+absl::Status Parse(std::string_view text, uint64_t& value) {
+  uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end || number > kLargestNumber) {
+    return BadValue(text, absl::StrCat("a number of at most ", kLargestNumber));
+  }
+  value = number;
   return absl::OkStatus();
 }
 
@@ -112,6 +139,12 @@ std::string Print(double seconds) {
 }
 std::string Print(const std::string& path) { return path; }
 std::string Print(const std::vector<std::string>& values) { return absl::StrJoin(values, ","); }
+std::string Print(const std::vector<double>& seconds) {
+  std::vector<std::string> durations;
+  for (const double one : seconds) durations.push_back(Print(one));
+  return absl::StrJoin(durations, ",");
+}
+std::string Print(uint64_t number) { return absl::StrCat(number); }
 std::string Print(bool on) { return on ? "true" : "false"; }
 std::string Print(CallsMode mode) {
   switch (mode) {
@@ -164,10 +197,10 @@ std::string Print(const Budgets& budgets) {
   return absl::StrJoin(set, " ");
 }
 
-std::string OptionNames() {
-  std::vector<absl::string_view> names;
-  for (const OptionInfo& option : AllOptions()) names.push_back(Absl(option.name));
-  return absl::StrJoin(names, ", ");
+std::vector<std::string> OptionNames() {
+  std::vector<std::string> names;
+  for (const OptionInfo& option : AllOptions()) names.emplace_back(option.name);
+  return names;
 }
 
 bool IsSeparator(char c) {
@@ -182,8 +215,9 @@ absl::Status TakeSetting(std::string_view& text, std::string_view& key, std::str
   while (end < text.size() && text[end] != '=' && !IsSeparator(text[end])) ++end;
   key = text.substr(0, end);
   if (end == text.size() || text[end] != '=') {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "'", Absl(key), "' has no value; expected name=value with one of ", OptionNames()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", Absl(key), "' has no value; expected name=value with one of ",
+                     absl::StrJoin(OptionNames(), ", ")));
   }
   text.remove_prefix(end + 1);
   if (!text.empty() && (text[0] == '"' || text[0] == '\'')) {
@@ -223,6 +257,12 @@ std::string_view OptionInfo::ValueSyntax() const {
       return "FILE";
     case OptionKind::kDirectory:
       return "DIR";
+    case OptionKind::kAddress:
+      return "ADDRESS:PORT";
+    case OptionKind::kDurationList:
+      return "DURATION,...";
+    case OptionKind::kNumber:
+      return "NUMBER";
     case OptionKind::kFileList:
       return "FILE,...";
     case OptionKind::kNameList:
@@ -270,6 +310,10 @@ absl::Status ParseOptions(std::string_view text, Options& options) {
 absl::Status SetOption(std::string_view name, std::string_view value, Options& options) {
   const std::string key = absl::StrReplaceAll(Absl(name), {{"-", "_"}});
   absl::Status status;
+  if (ListenAddress unused; key == "metrics" && !value.empty()) {
+    status = ParseListenAddress(value, unused);
+    if (!status.ok()) return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
+  }
 #define LOOPSAN_OPTION(option, field, kind, default_text, help)                        \
   if (key == #option) {                                                                \
     status = Parse(value, options.field);                                              \
@@ -284,8 +328,10 @@ absl::Status SetOption(std::string_view name, std::string_view value, Options& o
     if (status.ok()) return status;
     return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown option '", Absl(name), "'; the options are ", OptionNames()));
+  const std::vector<std::string> names = OptionNames();
+  return absl::InvalidArgumentError(absl::StrCat("unknown option '", Absl(name), "'",
+                                                 DidYouMean(name, names), "; the options are ",
+                                                 absl::StrJoin(names, ", ")));
 }
 
 absl::Status ParseDuration(std::string_view text, double& seconds) {
@@ -307,6 +353,27 @@ absl::Status ParseDuration(std::string_view text, double& seconds) {
     return BadValue(text, "a duration of more than 0 and at most 86400 seconds");
   }
   seconds = number;
+  return absl::OkStatus();
+}
+
+absl::Status ParseListenAddress(std::string_view text, ListenAddress& address) {
+  constexpr std::string_view kExpected = "a port, or an address and a port: 127.0.0.1:9464";
+  const size_t colon = text.rfind(':');
+  const std::string_view port_text =
+      colon == std::string_view::npos ? text : text.substr(colon + 1);
+  std::string_view host = colon == std::string_view::npos ? "" : text.substr(0, colon);
+  int port = 0;
+  const char* const end = port_text.data() + port_text.size();
+  const auto [rest, error] = std::from_chars(port_text.data(), end, port);
+  if (error != std::errc() || rest != end || port < 0 || port > 65535) {
+    return BadValue(text, kExpected);
+  }
+  if (host == "localhost" || host.empty()) host = "127.0.0.1";
+  // Of an IPv6 address the colons are its own.
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  const std::string_view allowed = bracketed ? "[]0123456789abcdefABCDEF:." : "0123456789.";
+  if (host.find_first_not_of(allowed) != std::string_view::npos) return BadValue(text, kExpected);
+  address = {std::string(host), port};
   return absl::OkStatus();
 }
 

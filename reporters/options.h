@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "reporters/buckets.h"
 #include "reporters/reporter.h"
 
 namespace loopsan {
@@ -41,6 +42,13 @@ struct Options {
   std::map<std::string, std::string> report_paths;
   std::string source_root;  // files below it are named relative to it; "" as they are
   bool require_loop = false;
+  std::string metrics_address;        // "ADDRESS:PORT", as ParseListenAddress() takes it; "" none
+  std::string metrics_path;           // "" none
+  std::string pushgateway;            // "HOST:PORT"; "" none
+  std::vector<double> metrics_buckets = DefaultMetricsBuckets();  // seconds
+  uint64_t metrics_sites = 20;        // places that metrics name
+  bool metrics_pid = false;           // label `pid`
+  std::string findings_path;          // JSON lines; "" none, "-" standard output
   FailOn fail_on = FailOn::kAuto;
   std::string baseline_path;  // "" none
   Budgets budgets;
@@ -50,6 +58,10 @@ struct Options {
   std::vector<std::string> rule_packs;  // names
   std::string write_suppressions_path;  // "" none, "-" standard output
   bool help = false;
+
+  bool WantsMetrics() const {
+    return !metrics_address.empty() || !metrics_path.empty() || !pushgateway.empty();
+  }
 };
 
 // Of the lists each setting adds to the one before; an empty value empties them.
@@ -57,6 +69,9 @@ enum class OptionKind {
   kDuration,
   kCalls,
   kFile,
+  kAddress,
+  kDurationList,
+  kNumber,
   kFileList,
   kNameList,
   kDirectory,
@@ -102,6 +117,14 @@ absl::Status ParseDuration(std::string_view text, double& seconds);
 // Sets one budget: "worst-stall=200ms", "blocked-total=1s", "longest-step=0.5s" or
 // "findings=3". Empty text removes all. `budgets` keep their values on error.
 absl::Status ParseBudget(std::string_view text, Budgets& budgets);
+
+// "127.0.0.1:9464", "[::1]:9464", ":9464" or "9464"; port 0 is any that is free. Without an
+// address it is 127.0.0.1.
+struct ListenAddress {
+  std::string address;
+  int port = 0;
+};
+absl::Status ParseListenAddress(std::string_view text, ListenAddress& address);
 
 // "new", "error", "warning", "none" or "auto".
 absl::Status ParseFailOn(std::string_view text, FailOn& fail_on);

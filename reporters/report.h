@@ -117,9 +117,9 @@ struct TimelineInterval {
   uint64_t turns = 0;
 };
 
-// One thing that took long.
+// One thing that took long, or an idle wait.
 struct TimelineSpan {
-  std::string kind;  // "turn", "step", "blocking-call", "stall"
+  std::string kind;  // "turn", "step", "blocking-call", "stall", "wait"
   double start_seconds = 0;
   double duration_seconds = 0;
   std::string finding_id;  // empty: none
@@ -133,11 +133,12 @@ struct LoopTimeline {
   std::vector<TimelineSpan> spans;          // by start; they may nest
 };
 
-// What the loops did when. Bounded: intervals grow with the run, and spans beyond
-// the bound are counted.
+// What the loops did when. Bounded: intervals grow with the run; spans, and among them
+// waits, beyond their bounds are counted.
 struct Timeline {
   std::vector<LoopTimeline> loops;
   uint64_t dropped_spans = 0;
+  uint64_t dropped_waits = 0;
   uint64_t dropped_loops = 0;  // measures and spans of loops that found no room
 };
 

@@ -127,6 +127,15 @@ bool SegmentReader::SkipStuckEvent() {
   return true;
 }
 
+static SegmentHistogram Copy(const segment::Histogram& histogram) {
+  SegmentHistogram result;
+  result.ticks = histogram.ticks.load(kRelaxed);
+  for (size_t i = 0; i < result.counts.size(); ++i) {
+    result.counts[i] = histogram.counts[i].load(kRelaxed);
+  }
+  return result;
+}
+
 SegmentCell SegmentReader::Cell(uint32_t index) const {
   const segment::LoopCell& cell = slot_->cells[index % segment::kCellsPerSlot];
   SegmentCell result;
@@ -147,9 +156,6 @@ SegmentCell SegmentReader::Cell(uint32_t index) const {
   result.busy_ticks = cell.busy_ticks.load(kRelaxed);
   result.idle_ticks = cell.idle_ticks.load(kRelaxed);
   result.longest_step = cell.longest_step.load(kRelaxed);
-  for (size_t i = 0; i < result.step_buckets.size(); ++i) {
-    result.step_buckets[i] = cell.step_buckets[i].load(kRelaxed);
-  }
   result.waits_with_timeout = cell.waits_with_timeout.load(kRelaxed);
   result.call_ticks_in_step = cell.call_ticks_in_step.load(kRelaxed);
   const uint32_t told = cell.exact_told.load(std::memory_order_acquire);
@@ -161,6 +167,28 @@ SegmentCell SegmentReader::Cell(uint32_t index) const {
     result.kind.assign(kind, strnlen(kind, sizeof kind));
     result.loop_sp = cell.loop_sp.load(kRelaxed);
     result.exact = Step(index).value_or(ExactStep{});
+  }
+  return result;
+}
+
+SegmentCounts SegmentReader::Counts(uint32_t index) const {
+  const segment::LoopCell& cell = slot_->cells[index % segment::kCellsPerSlot];
+  return {.steps = Copy(cell.steps),
+          .lock_waits = Copy(cell.lock_waits),
+          .wake_delays = Copy(cell.wake_delays),
+          .probe_ticks = cell.probe_ticks.load(kRelaxed),
+          .calls = cell.call_sequence.load(kRelaxed) / 2,
+          .exact_steps = cell.exact_sequence.load(kRelaxed) / 2};
+}
+
+std::vector<SegmentQueue> SegmentReader::Queues() const {
+  std::vector<SegmentQueue> result;
+  for (const segment::Queue& queue : slot_->queues) {
+    // Acquire: pairs with the release that completes the name.
+    if (queue.state.load(std::memory_order_acquire) != 2) continue;
+    char name[segment::kQueueNameBytes];
+    std::memcpy(name, queue.name, sizeof name);
+    result.push_back({std::string(name, strnlen(name, sizeof name)), Copy(queue.delays)});
   }
   return result;
 }

@@ -56,6 +56,26 @@ struct SegmentPlace {
   uint64_t waits = 0;
 };
 
+struct SegmentHistogram {
+  uint64_t ticks = 0;
+  std::array<uint64_t, segment::kBuckets> counts{};
+};
+
+// What a loop thread has counted so far, beside its cell's times.
+struct SegmentCounts {
+  SegmentHistogram steps;
+  SegmentHistogram lock_waits;
+  SegmentHistogram wake_delays;
+  uint64_t probe_ticks = 0;
+  uint64_t calls = 0;        // hooked, that may have blocked
+  uint64_t exact_steps = 0;  // told, or the pauses between them
+};
+
+struct SegmentQueue {
+  std::string name;
+  SegmentHistogram delays;
+};
+
 struct SegmentCell {
   uint32_t tid = 0;
   segment::LoopState state{};
@@ -67,7 +87,6 @@ struct SegmentCell {
   uint64_t busy_ticks = 0;
   uint64_t idle_ticks = 0;
   uint64_t longest_step = 0;
-  std::array<uint64_t, segment::kStepBuckets> step_buckets{};
   uint64_t waits_with_timeout = 0;
   uint64_t call_ticks_in_step = 0;
   bool told = false;     // its loop has told steps
@@ -106,6 +125,8 @@ class SegmentReader {
   bool SkipStuckEvent();
 
   SegmentCell Cell(uint32_t index) const;
+  SegmentCounts Counts(uint32_t cell) const;
+  std::vector<SegmentQueue> Queues() const;
   // Null while it changes.
   std::optional<ExactStep> Step(uint32_t cell) const;
   std::optional<SegmentPlace> Place(uint32_t index) const;

@@ -80,6 +80,31 @@ std::optional<LoopMeasure> LoopMeter::Look(const SegmentCell& cell,
   return measure;
 }
 
+std::optional<IdleWait> WaitMeter::Look(const SegmentCell& cell, uint64_t now) {
+  const bool idle = cell.state == segment::LoopState::kIdle;
+  if (looks_ > 0 && idle && cell.last_change == begin_ && cell.turns == turns_) {
+    looks_ = 2;
+    last_look_ = now;
+    return std::nullopt;
+  }
+  // What is read of a loop that changes may be of two moments: then the next look does
+  // not meet the same wait, and it is forgotten.
+  std::optional<IdleWait> ended = Finish();
+  if (ended && cell.turns == turns_ + 1 && cell.step_start > last_look_) {
+    ended->end = std::min(cell.step_start, now);
+  }
+  looks_ = idle ? 1 : 0;
+  begin_ = cell.last_change;
+  turns_ = cell.turns;
+  last_look_ = now;
+  return ended;
+}
+
+std::optional<IdleWait> WaitMeter::Finish() const {
+  if (looks_ < 2 || last_look_ <= begin_) return std::nullopt;
+  return IdleWait{begin_, last_look_};
+}
+
 TimelineRecorder::Track* TimelineRecorder::Find(const LoopId& loop,
                                                 const std::string& thread_name) {
   const auto found = tracks_.find(loop);
@@ -122,6 +147,18 @@ void TimelineRecorder::AddSpan(const LoopId& loop, const std::string& thread_nam
   ++span_count_;
 }
 
+void TimelineRecorder::AddWait(const LoopId& loop, const std::string& thread_name,
+                               const IdleWait& wait) {
+  if (wait_count_ >= kMaxWaits) {
+    ++dropped_waits_;
+    return;
+  }
+  Track* track = Find(loop, thread_name);
+  if (track == nullptr) return;
+  track->spans.push_back({wait.begin, wait.end, "wait", -1});
+  ++wait_count_;
+}
+
 uint64_t TimelineRecorder::Origin() const {
   if (origin_) return *origin_;
   uint64_t earliest = UINT64_MAX;
@@ -145,6 +182,7 @@ Timeline TimelineRecorder::Finish(const std::map<std::string, std::string>& find
   const uint64_t origin = Origin();
   Timeline timeline;
   timeline.dropped_spans = dropped_spans_;
+  timeline.dropped_waits = dropped_waits_;
   timeline.dropped_loops = dropped_loops_;
   for (const auto& [loop, track] : tracks_) {
     LoopTimeline told;

@@ -51,12 +51,37 @@ class LoopMeter {
   uint64_t longest_ever_ = 0;
 };
 
+// An idle wait of a loop, in ticks.
+struct IdleWait {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+// Finds the idle waits of a loop that are long enough to be met by two looks.
+class WaitMeter {
+ public:
+  // A look at `now`, or a moment after it. Returns the wait that was met and has ended
+  // since. Its end is exact if this look meets the step behind it; else it is the last
+  // look that met the wait, so that it is never longer than it was.
+  std::optional<IdleWait> Look(const SegmentCell& cell, uint64_t now);
+
+  // No look will follow: the wait that goes on, as far as it was met.
+  std::optional<IdleWait> Finish() const;
+
+ private:
+  uint64_t begin_ = 0;
+  uint64_t turns_ = 0;
+  uint64_t last_look_ = 0;
+  int looks_ = 0;  // that met the wait: 0, 1, or 2 for more
+};
+
 // Collects measures and spans of all loops of a run.
 class TimelineRecorder {
  public:
   static constexpr size_t kMaxLoops = 1000;
   static constexpr size_t kMaxIntervals = 2000;  // of one loop; then they grow
   static constexpr size_t kMaxSpans = 100'000;   // of the run; then they are counted
+  static constexpr size_t kMaxWaits = 20'000;    // likewise; they take no room from the spans
 
   // `clock` must outlive the recorder.
   explicit TimelineRecorder(const TickClock* clock) : clock_(clock) {}
@@ -76,6 +101,8 @@ class TimelineRecorder {
   // `kind` is a string literal. `finding` is any key of a finding, "" for none.
   void AddSpan(const LoopId& loop, const std::string& thread_name, const char* kind, uint64_t begin,
                uint64_t end, const std::string& finding = "");
+
+  void AddWait(const LoopId& loop, const std::string& thread_name, const IdleWait& wait);
 
   // `finding_ids` has the id of each finding by its key.
   Timeline Finish(const std::map<std::string, std::string>& finding_ids) const;
@@ -103,7 +130,9 @@ class TimelineRecorder {
   std::map<LoopId, Track> tracks_;
   std::map<std::string, int> finding_indices_;
   size_t span_count_ = 0;
+  size_t wait_count_ = 0;
   uint64_t dropped_spans_ = 0;
+  uint64_t dropped_waits_ = 0;
   uint64_t dropped_loops_ = 0;
 };
 

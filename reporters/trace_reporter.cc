@@ -1,6 +1,7 @@
 // The timeline as a trace of events, the JSON that chrome://tracing, Perfetto and
-// speedscope open: a track for each loop, slices for what took long, counters for
-// delay, utilisation and processor time.
+// speedscope open: a track for each loop, slices for what took long and for idle waits, counters
+// for delay, utilisation and processor time.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -22,6 +23,14 @@ double Bounded(double seconds) {
 
 // The unit of the format, to a nanosecond.
 double Microseconds(double seconds) { return std::round(Bounded(seconds) * 1e9) / 1e3; }
+
+// So that what begins where another ends does so after rounding, too: viewers take no
+// slices of one track that overlap.
+double DurationMicroseconds(const TimelineSpan& span) {
+  const double end = Microseconds(Bounded(span.start_seconds) + Bounded(span.duration_seconds));
+  const double duration = end - Microseconds(span.start_seconds);
+  return std::max(0.0, std::round(duration * 1e3) / 1e3);
+}
 
 double Share(double part, double whole) {
   return whole > 0 ? std::round(1000 * std::min(1.0, Bounded(part) / whole)) / 1000 : 0;
@@ -83,7 +92,7 @@ class TraceWriter {
                   {"pid", loop.pid},
                   {"tid", loop.thread_id},
                   {"ts", Microseconds(span.start_seconds)},
-                  {"dur", Microseconds(span.duration_seconds)}};
+                  {"dur", DurationMicroseconds(span)}};
     if (const auto found = findings_.find(span.finding_id); found != findings_.end()) {
       const Finding& finding = *found->second;
       const ReportFrame* own = OwnFrame(finding.stack);

@@ -38,6 +38,8 @@ constexpr uint32_t kSpareSlots = 3;
 constexpr double kStuckEventSeconds = 0.5;
 // How often a loop is measured for the timeline.
 constexpr double kMeasureSeconds = 0.1;
+// How often the totals of calls and executors are read.
+constexpr double kCountSeconds = 1;
 constexpr int kPerfMilliseconds = 6;
 constexpr int kSignalMilliseconds = 3;
 
@@ -82,6 +84,7 @@ struct Watcher::Thread {
   };
   std::deque<Waited> waited;
   std::optional<LoopMeter> meter;
+  WaitMeter waits;
   uint64_t asleep_call_start = 0;  // the last call in which the thread was seen asleep
 };
 
@@ -94,6 +97,8 @@ struct Watcher::Process {
   SegmentReader reader{nullptr};
   std::map<uint32_t, Thread> threads;  // by cell
   uint64_t stuck_since = 0;
+  uint64_t next_count = 0;
+  std::vector<SiteTotals> sites;           // as they were at the last count
   uint32_t question = 0;                   // the last that was handed over
   std::unique_ptr<SignalSampler> signals;  // only where perf_event_open is refused
 };
@@ -149,8 +154,18 @@ void Watcher::Measure(Process& process, Thread& thread, const SegmentCell& cell,
   const std::optional<uint64_t> ran =
       times ? std::optional<uint64_t>(times->run_nanoseconds) : std::nullopt;
   if (const auto measure = thread.meter->Look(cell, ran, now, last)) {
-    sink_(LoopMeasured{process.key, thread.probe->tid(), thread.name, *measure});
+    sink_(LoopMeasured{.process = process.key,
+                       .cell = thread.cell,
+                       .tid = thread.probe->tid(),
+                       .thread_name = thread.name,
+                       .measure = *measure,
+                       .state = cell,
+                       .counts = process.reader.Counts(thread.cell),
+                       .told_loop = cell.exact.loop,
+                       .epoll_targets = thread.epoll_targets});
   }
+  const std::optional<IdleWait> wait = last ? thread.waits.Finish() : thread.waits.Look(cell, now);
+  if (wait) sink_(LoopWaited{process.key, thread.probe->tid(), thread.name, *wait});
 }
 
 void Watcher::Tick(uint64_t now) {
@@ -194,6 +209,7 @@ void Watcher::Tick(uint64_t now) {
       ++it;
     }
     HandOverQuestion(*process, question);
+    CountCalls(*process, now);
     const bool replaced = arena_->slot(slot).header.state.load(std::memory_order_acquire) ==
                           segment::SlotState::kReplaced;
     pollfd ended{process->pidfd.get(), POLLIN, 0};
@@ -202,6 +218,10 @@ void Watcher::Tick(uint64_t now) {
     }
   }
   arena_->KeepReady(kSpareSlots);
+  if (now >= next_publication_) {
+    next_publication_ = now + clock_->Ticks(kCountSeconds);
+    Publish();
+  }
   last_tick_ = clock_->Now();
 }
 
@@ -637,6 +657,7 @@ void Watcher::EndThread(Process& process, Thread& thread, uint64_t now, bool pro
   gone.tid = thread.probe->tid();
   gone.thread_name = thread.name;
   gone.cell = process.reader.Cell(thread.cell);
+  gone.counts = process.reader.Counts(thread.cell);
   gone.call = process.reader.CallInProgress(thread.cell);
   gone.at = now;
   gone.epoll_targets = thread.epoll_targets;
@@ -654,6 +675,26 @@ void Watcher::EndThread(Process& process, Thread& thread, uint64_t now, bool pro
   }
 }
 
+std::vector<SiteTotals> Watcher::ReadSites(const Process& process) {
+  std::vector<SiteTotals> sites;
+  for (uint32_t i = 0; i < segment::kSitesPerSlot; ++i) {
+    const SegmentSite site = process.reader.Site(i);
+    if (site.count != 0) sites.push_back({i, site});
+  }
+  return sites;
+}
+
+void Watcher::CountCalls(Process& process, uint64_t now) {
+  if (now < process.next_count) return;
+  process.next_count = now + clock_->Ticks(kCountSeconds);
+  // What was read a second ago: its events have been drained since.
+  if (!process.sites.empty()) sink_(SitesCounted{process.key, std::move(process.sites)});
+  process.sites = ReadSites(process);
+  if (std::vector<SegmentQueue> queues = process.reader.Queues(); !queues.empty()) {
+    sink_(QueuesMeasured{process.key, std::move(queues)});
+  }
+}
+
 void Watcher::EndProcess(Process& process, uint64_t now, bool killed) {
   do {
     Drain(process, now);
@@ -663,14 +704,10 @@ void Watcher::EndProcess(Process& process, uint64_t now, bool killed) {
     EndThread(process, thread, now, true, killed);
   }
   const segment::SlotHeader& header = process.reader.slot()->header;
+  sink_(QueuesMeasured{process.key, process.reader.Queues()});
   ProcessGone gone;
   gone.process = process.key;
-  for (uint32_t i = 0; i < segment::kSitesPerSlot; ++i) {
-    const SegmentSite site = process.reader.Site(i);
-    if (site.count != 0) {
-      gone.sites.push_back({i, site});
-    }
-  }
+  gone.sites = ReadSites(process);
   gone.events_dropped =
       header.events_dropped.load(std::memory_order_relaxed) + process.reader.invalid_events();
   gone.snapshots_dropped = header.snapshots_dropped.load(std::memory_order_relaxed);
@@ -688,6 +725,7 @@ void Watcher::Finish(uint64_t now) {
       EndProcess(*process, now, true);
     }
   }
+  Publish();
 }
 
 void Watcher::Release(uint32_t slot) {
@@ -708,18 +746,24 @@ void Watcher::RecycleReleased() {
 }
 
 std::vector<std::string> Watcher::Warnings() const {
-  std::vector<std::string> result = warnings_;
+  const std::lock_guard lock(published_mutex_);
+  return published_warnings_;
+}
+
+std::vector<Capability> Watcher::Capabilities() const {
+  const std::lock_guard lock(published_mutex_);
+  return published_capabilities_;
+}
+
+void Watcher::Publish() {
+  std::vector<std::string> warnings = warnings_;
   if (signal_.used > 0) {
-    result.push_back(absl::StrCat(
+    warnings.push_back(absl::StrCat(
         signal_.used, " stacks of running threads were taken with a realtime signal, because ",
         perf_.reason,
         "; allow perf_event_open (kernel.perf_event_paranoid 2 or less, CAP_PERFMON) to do "
         "without"));
   }
-  return result;
-}
-
-std::vector<Capability> Watcher::Capabilities() const {
   const auto row = [](const char* name, const Way& way, const char* untried) {
     Capability result;
     result.name = name;
@@ -731,13 +775,16 @@ std::vector<Capability> Watcher::Capabilities() const {
     }
     return result;
   };
-  return {
+  std::vector<Capability> capabilities = {
       row("stack copied from outside, registers from the hook", remote_, "was not needed"),
       row("stack copied by the thread itself when its call returned", snapshot_, "was not needed"),
       row("registers from /proc/PID/task/TID/syscall", syscall_file_, "was not needed"),
       row("perf_event_open on a running thread", perf_, "was not needed"),
       row("signal to a running thread", signal_, "was not needed"),
   };
+  const std::lock_guard lock(published_mutex_);
+  published_warnings_ = std::move(warnings);
+  published_capabilities_ = std::move(capabilities);
 }
 
 }  // namespace loopsan

@@ -42,6 +42,7 @@ class Watcher {
   double PeriodSeconds() const;
 
   bool saw_loop() const { return saw_loop_.load(std::memory_order_relaxed); }
+  // As they were a second ago at most; after Finish(), in the end. Any thread.
   std::vector<Capability> Capabilities() const;
   std::vector<std::string> Warnings() const;
 
@@ -52,6 +53,8 @@ class Watcher {
   void RecycleReleased();
   void Adopt(uint32_t slot, uint64_t now);
   void Drain(Process& process, uint64_t now);
+  static std::vector<SiteTotals> ReadSites(const Process& process);
+  void CountCalls(Process& process, uint64_t now);
   void HandOverQuestion(Process& process, uint32_t question);
   void Look(Process& process, Thread& thread, uint64_t now);
   void LookAtStep(Process& process, Thread& thread, const SegmentCell& cell, uint64_t now);
@@ -67,6 +70,7 @@ class Watcher {
   void EndProcess(Process& process, uint64_t now, bool killed);
   void ReadCallArguments(Process& process, const SegmentCall& call, SampleTaken& sample);
   double GapSince(uint64_t start) const;
+  void Publish();
   void NoteScheduling(Process& process, Thread& thread, const std::optional<ProcessorTimes>& times,
                       uint64_t now);
   void Measure(Process& process, Thread& thread, const SegmentCell& cell,
@@ -98,6 +102,10 @@ class Watcher {
     std::string reason;
   };
   Way remote_, snapshot_, syscall_file_, perf_, signal_;
+  uint64_t next_publication_ = 0;
+  mutable std::mutex published_mutex_;
+  std::vector<Capability> published_capabilities_;
+  std::vector<std::string> published_warnings_;
 };
 
 }  // namespace loopsan

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/internal/annotations.h"
 #include "runtime/internal/findings.h"
 #include "runtime/internal/process_threads.h"
 
@@ -174,11 +175,18 @@ class ThreadPool final : public Executor {
         wait_for_room_.pop_front();
       }
       lock.unlock();
+      TellDelay(delay);
       if (notify) notify();
       job();
       job = nullptr;  // what it holds goes while nothing is locked
       lock.lock();
       ++idle_;
+    }
+  }
+
+  void TellDelay(std::chrono::nanoseconds delay) const noexcept {
+    if (const loopsan_annotations* const probe = internal::Annotations()) {
+      probe->queue_delay(name_.c_str(), static_cast<uint64_t>(std::max<int64_t>(0, delay.count())));
     }
   }
 

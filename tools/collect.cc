@@ -25,6 +25,7 @@
 #include "tools/command_line.h"
 #include "tools/exit_status.h"
 #include "tools/launcher.h"
+#include "tools/live_outputs.h"
 #include "tools/report_outputs.h"
 #include "tools/subcommand.h"
 #include "tools/suppression_files.h"
@@ -64,7 +65,10 @@ void LetGoOfDescriptors(bool keep_standard_output) {
 }
 
 bool WritesToStandardOutput(const Options& options) {
-  if (options.json_path == "-" || options.output_path == "-") return true;
+  if (options.json_path == "-" || options.output_path == "-" || options.findings_path == "-" ||
+      options.metrics_path == "-") {
+    return true;
+  }
   return std::any_of(options.report_paths.begin(), options.report_paths.end(),
                      [](const auto& report) { return report.second == "-"; });
 }
@@ -150,14 +154,19 @@ int Collect(const std::vector<std::string>& arguments) {
     return Fail(status);
   }
 
+  // Another process of the program may have taken the port; the report is worth having.
+  absl::StatusOr<std::unique_ptr<LiveOutputs>> live = LiveOutputs::Open(options, &*suppressions);
+  if (!live.ok()) Complain(std::string(live.status().message()));
   collector.Start();
+  if (live.ok()) (*live)->Start(&collector, command);
   WaitForEnd(pidfd);
   Report report = collector.Finish();
   report.command = command;
   report.duration_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   ApplySuppressions(report, *suppressions, Today());
-  const absl::Status written = outputs.Write(report);
+  absl::Status written = outputs.Write(report);
+  if (live.ok()) written.Update((*live)->Finish(report));
   return written.ok() ? 0 : Fail(written);
 }
 

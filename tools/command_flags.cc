@@ -1,10 +1,12 @@
 #include "tools/command_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "reporters/did_you_mean.h"
 #include "tools/exit_status.h"
 #include "tools/report_outputs.h"
 
@@ -138,6 +140,21 @@ absl::Status CommandFlags::CheckSwitch(const std::string& word) const {
   return absl::OkStatus();
 }
 
+std::string CommandFlags::MeantFlag(const std::vector<std::string>& words) const {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : app_->get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  for (const std::string& word : words) {
+    const std::string flag = word.substr(0, word.find('='));
+    if (!flag.starts_with("--") || std::find(flags.begin(), flags.end(), flag) != flags.end()) {
+      continue;
+    }
+    if (std::string meant = DidYouMean(flag, flags); !meant.empty()) return meant;
+  }
+  return "";
+}
+
 absl::Status CommandFlags::Parse(const std::vector<std::string>& words, ParsedFlags& outcome) {
   for (const std::string& word : words) {
     if (absl::Status status = CheckSwitch(word); !status.ok()) return status;
@@ -149,6 +166,8 @@ absl::Status CommandFlags::Parse(const std::vector<std::string>& words, ParsedFl
     std::cout << app_->help();
     outcome = ParsedFlags::kHelpPrinted;
     return absl::OkStatus();
+  } catch (const CLI::ExtrasError& error) {
+    return absl::InvalidArgumentError(absl::StrCat(error.what(), MeantFlag(words)));
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(error.what());
   }

@@ -45,6 +45,8 @@ class CommandFlags {
 
  private:
   absl::Status CheckSwitch(const std::string& word) const;
+  // The flag that an unknown one of `words` was meant to be, for a message.
+  std::string MeantFlag(const std::vector<std::string>& words) const;
 
   std::unique_ptr<CLI::App> app_;
   std::vector<std::string> switches_;  // flags of options that are on or off

@@ -25,6 +25,8 @@
 #include "instrument/segment.h"
 #include "reporters/collector.h"
 #include "reporters/options.h"
+#include "reporters/run_metrics.h"
+#include "tools/debug.h"
 #include "tools/report_outputs.h"
 #include "tools/suppression_files.h"
 
@@ -167,6 +169,12 @@ __attribute__((constructor(101))) void Begin() {
     const char* const text = getenv("LOOPSAN_OPTIONS");
     absl::Status status = ParseOptions(text == nullptr ? "" : text, *options);
     absl::StatusOr<Suppressions> suppressions;
+    if (status.ok() && (options->WantsMetrics() || !options->findings_path.empty())) {
+      Complain(
+          "LOOPSAN_OPTIONS: a program that watches itself neither serves metrics nor logs "
+          "findings; register loopsan::MetricsCollectable() with its own exposer, or use `loopsan "
+          "run`");
+    }
     if (status.ok()) {
       suppressions = ReadSuppressions(*options, RulePackFolders());
       status = suppressions.status();
@@ -189,6 +197,12 @@ __attribute__((constructor(101))) void Begin() {
 }
 
 }  // namespace
+
+MetricsSnapshot DebugMetrics() {
+  if (g_session == nullptr || g_session->pid != getpid()) return {};
+  return g_session->collector->Metrics();
+}
+
 }  // namespace loopsan
 
 // Named on the command line of the link, so that this file is part of it.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "reporters/did_you_mean.h"
 #include "tools/exit_status.h"
 #include "tools/subcommand.h"
 
@@ -74,8 +75,13 @@ int Main(const std::vector<std::string>& arguments) {
   for (const Subcommand& subcommand : kSubcommands) {
     if (name == subcommand.name) return subcommand.run({arguments.begin() + 1, arguments.end()});
   }
-  std::cerr << "loopsan: unknown command '" << name << "'; to watch a program: loopsan run -- "
-            << (name.starts_with('-') ? "CMD" : name) << "\nTry 'loopsan --help'.\n";
+  std::vector<std::string> names;
+  for (const Subcommand& subcommand : kSubcommands) {
+    if (!subcommand.summary.empty()) names.emplace_back(subcommand.name);
+  }
+  std::cerr << "loopsan: unknown command '" << name << "'" << DidYouMean(name, names)
+            << "; to watch a program: loopsan run -- " << (name.starts_with('-') ? "CMD" : name)
+            << "\nTry 'loopsan --help'.\n";
   return kExitLoopsanFailed;
 }
 

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "reporters/did_you_mean.h"
 #include "reporters/json_reader.h"
 #include "reporters/reporter.h"
 #include "reporters/resymbolize.h"
@@ -26,11 +28,9 @@ constexpr char kFooter[] =
 
 Exit status: 0, also if there are findings (see loopsan check); 125 if it cannot be read or written.)";
 
-std::string FormatNames(const char* separator) {
-  std::string names;
-  for (const Reporter& reporter : Reporters()) {
-    absl::StrAppend(&names, names.empty() ? "" : separator, std::string(reporter.name));
-  }
+std::vector<std::string> FormatNames() {
+  std::vector<std::string> names;
+  for (const Reporter& reporter : Reporters()) names.emplace_back(reporter.name);
   return names;
 }
 
@@ -44,7 +44,8 @@ int ShowReport(const std::vector<std::string>& arguments) {
   CommandFlags flags("report", "FILE [FLAG...]",
                      "Shows a JSON report that loopsan run --json has written.", kFooter);
   flags.AddFile("FILE", file, "the JSON report; '-': standard input");
-  flags.AddValue("--format", format, FormatNames("|"), "how to show it (default text)");
+  flags.AddValue("--format", format, absl::StrJoin(FormatNames(), "|"),
+                 "how to show it (default text)");
   flags.AddOption("output", options,
                   "write it to FILE ('-': standard output, which is the default)");
   SymbolSources symbols;
@@ -63,8 +64,10 @@ int ShowReport(const std::vector<std::string>& arguments) {
 
   const Reporter* const reporter = FindReporter(format);
   if (reporter == nullptr) {
+    const std::vector<std::string> names = FormatNames();
     return FailCommand(absl::InvalidArgumentError(
-        absl::StrCat("unknown format '", format, "'; the formats are ", FormatNames(", "))));
+        absl::StrCat("unknown format '", format, "'", DidYouMean(format, names),
+                     "; the formats are ", absl::StrJoin(names, ", "))));
   }
   absl::StatusOr<Report> report = ReadJsonReportFile(file);
   if (!report.ok()) return FailCommand(report.status());

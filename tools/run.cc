@@ -19,6 +19,8 @@
 #include "tools/command_line.h"
 #include "tools/exit_status.h"
 #include "tools/launcher.h"
+#include "tools/live_outputs.h"
+#include "tools/output.h"
 #include "tools/probe_library.h"
 #include "tools/report_interrupt.h"
 #include "tools/report_outputs.h"
@@ -102,12 +104,19 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   if (!created.ok()) return Fail(created.status());
   Collector& collector = **created;
 
+  absl::StatusOr<std::unique_ptr<LiveOutputs>> live = LiveOutputs::Open(options, &*suppressions);
+  if (!live.ok()) return Fail(live.status());
+  if (const std::string url = (*live)->Url(); !url.empty() && !options.quiet) {
+    WriteAll(STDERR_FILENO, absl::StrCat("loopsan: metrics at ", url, "/metrics, a page at ", url, "/\n"));
+  }
+
   // The collector's threads come after the fork.
   const Clock::time_point started = Clock::now();
   absl::StatusOr<LaunchedCommand> launched = LaunchedCommand::Launch(
       *command, WatchedEnvironment(environ, *library, collector.SessionVariable()), signals);
   if (!launched.ok()) return Fail(launched.status());
   collector.Start();
+  (*live)->Start(&collector, words);
   const CommandEnd end = launched->WaitForEnd(signals);
   const std::chrono::duration<double> duration = Clock::now() - started;
 
@@ -119,8 +128,12 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
   report.duration_seconds = duration.count();
   ApplySuppressions(report, *suppressions, Today());
   gate->Compare(report);
-  const absl::Status written = outputs.Write(report);
+  absl::Status written = outputs.Write(report);
   if (!written.ok()) Complain(std::string(written.message()));
+  if (const absl::Status status = (*live)->Finish(report); !status.ok()) {
+    Complain(std::string(status.message()));
+    written = status;
+  }
 
   const RunVerdict verdict{.report_failed = !written.ok(),
                            .loop_missing = options.require_loop && !HasProvenLoop(report),

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "reporters/did_you_mean.h"
 #include "reporters/reporter.h"
 #include "tools/probe_library.h"
 
@@ -48,7 +49,7 @@ absl::Status UnknownPack(const std::string& name, const std::map<std::string, st
   std::vector<std::string> known;
   for (const auto& [pack, path] : packs) known.push_back(Printable(pack));
   return absl::NotFoundError(absl::StrCat(
-      "there is no rule pack '", Printable(name), "'; ",
+      "there is no rule pack '", Printable(name), "'", DidYouMean(name, known), "; ",
       known.empty() ? "there are none" : absl::StrCat("there are ", absl::StrJoin(known, ", ")),
       "; looked in ", absl::StrJoin(folders, ", ")));
 }

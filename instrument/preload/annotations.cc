@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "instrument/preload/findings.h"
+#include "instrument/preload/queues.h"
 #include "instrument/preload/probe.h"
 #include "instrument/preload/text_writer.h"
 
@@ -213,6 +214,9 @@ uint64_t Step(loopsan_loop* loop, const loopsan_task* task, const loopsan_source
   }
   if (thread.partial) {
     LeaveUntold(thread, cell);
+  } else if (g_process.arena->metrics_wanted.load(kRelaxed) != 0) [[unlikely]] {
+    const uint64_t woken = cell.step_start.load(kRelaxed);
+    segment::CountDuration(*g_process.arena, cell.wake_delays, now > woken ? now - woken : 0);
   }
   const uint64_t sequence = BeginChange(cell);
   cell.exact_start.store(now, kRelaxed);
@@ -299,6 +303,7 @@ constexpr loopsan_annotations kAnnotations = {
     AllowBlocking,
     ThisLoop,
     TakeFindings,
+    CountQueueDelay,
 };
 
 }  // namespace

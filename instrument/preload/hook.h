@@ -73,6 +73,9 @@ template <typename Result, typename Call>
     }
     thread.cell->call_sequence.store(sequence + 1, std::memory_order_release);
     const uint64_t end = Now();
+    if (category == segment::Category::kLock && InStep(thread)) {
+      segment::CountDuration(*g_process.arena, thread.cell->lock_waits, end - start);
+    }
     if (end - start >= FloorTicks(static_cast<uint32_t>(category))) {
       RecordCall(thread, CallRecord{call_id,
                                     call_place,

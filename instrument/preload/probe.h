@@ -258,10 +258,7 @@ inline void CountStep(segment::LoopCell& cell, uint64_t ticks) {
   if (ticks > cell.longest_step.load(kRelaxed)) {
     cell.longest_step.store(ticks, kRelaxed);
   }
-  const uint32_t bucket = ticks == 0 ? 0 : 63 - static_cast<uint32_t>(__builtin_clzll(ticks));
-  auto& counter =
-      cell.step_buckets[bucket < segment::kStepBuckets ? bucket : segment::kStepBuckets - 1];
-  counter.store(counter.load(kRelaxed) + 1, kRelaxed);
+  segment::CountDuration(*g_process.arena, cell.steps, ticks);
 }
 
 // A socket address is kept with its length in the byte that no address of a

@@ -242,6 +242,21 @@ Snapshot TakeSnapshot(const ThreadState& thread, Slot& slot, uint64_t rsp) {
   return {};
 }
 
+// What the probe itself takes is told, too.
+class CountOwnTime {
+ public:
+  CountOwnTime(segment::LoopCell& cell, uint64_t start) : cell_(cell), start_(start) {}
+  ~CountOwnTime() {
+    cell_.probe_ticks.store(cell_.probe_ticks.load(kRelaxed) + (Now() - start_), kRelaxed);
+  }
+  CountOwnTime(const CountOwnTime&) = delete;
+  CountOwnTime& operator=(const CountOwnTime&) = delete;
+
+ private:
+  segment::LoopCell& cell_;
+  const uint64_t start_;
+};
+
 void RecordCall(ThreadState& thread, const CallRecord& call) {
   Slot* slot = CurrentSlot();
   if (slot == nullptr || !InStep(thread)) {
@@ -265,6 +280,7 @@ void RecordCall(ThreadState& thread, const CallRecord& call) {
   if (event == nullptr) {
     return;
   }
+  const CountOwnTime own_time(cell, call.end);
   FillCommon(*event, &thread, EventKind::kCall);
   event->call_id = call.call_id;
   event->call_place = call.call_place;
@@ -300,6 +316,7 @@ void RecordEarlyCall(ThreadState& thread, uint32_t call_id, const Caller& caller
   if (event == nullptr) {
     return;
   }
+  const CountOwnTime own_time(cell, Now());
   FillCommon(*event, &thread, EventKind::kEarlyCall);
   event->call_id = call_id;
   FillCaller(*event, caller);

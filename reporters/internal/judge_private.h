@@ -19,6 +19,7 @@
 
 #include "reporters/judge.h"
 #include "reporters/placement.h"
+#include "reporters/run_metrics.h"
 
 namespace loopsan {
 namespace judging {
@@ -121,6 +122,7 @@ struct Loop {
   std::vector<Sample> step_samples;  // of that step
   uint64_t long_steps = 0;           // in the worst of the long turns
   std::string long_shares;           // likewise: who took most of it
+  std::optional<LoopMeasured> last;  // the last measure
 };
 
 // A step that took longer than the threshold.
@@ -158,9 +160,13 @@ struct FindingEntry {
   std::map<ProcessKey, Untaken> untaken;
 };
 
+// One place of the probe's exact totals. Not every call there is an event.
 struct SiteSeen {
-  uint64_t count = 0;
-  uint64_t ticks = 0;
+  uint64_t events = 0;
+  uint64_t ticks = 0;     // of the events
+  uint64_t credited = 0;  // calls without an event that were counted all the same
+  uint64_t credited_ticks = 0;
+  uint32_t cell = kNoIndex;
   std::string finding_key;  // of the last event that became one; empty: dropped
 };
 
@@ -195,7 +201,9 @@ class Judge::Private {
       : options_(options),
         clock_(clock),
         interpreters_(std::move(interpreters)),
-        actions_(std::move(actions)) {}
+        actions_(std::move(actions)),
+        bounds_(HistogramBounds(options.metrics_buckets)),
+        metrics_(clock, bounds_, options.metrics_pid) {}
 
   void Handle(const ProcessFound& found);
   void Handle(const EventSeen& seen);
@@ -203,10 +211,15 @@ class Judge::Private {
   void Handle(const PlaceRecurs& recurs);
   void Handle(const SampleTaken& taken);
   void Handle(const LoopMeasured& measured);
+  void Handle(const QueuesMeasured& measured) { metrics_.Measured(measured); }
+  void Handle(const SitesCounted& counted);
+  void Handle(const LoopWaited& waited);
   void Handle(const FindingsAsked& asked);
   void Handle(const LoopGone& gone);
   void Handle(const ProcessGone& gone);
   void FillReport(Report& report);
+  void FillMetrics(MetricsSnapshot& snapshot) const;
+  void SetClockReadSeconds(double seconds) { metrics_.SetClockReadSeconds(seconds); }
   void SetTimelineOrigin(uint64_t ticks) { timeline_.SetOrigin(ticks); }
 
  private:
@@ -276,7 +289,8 @@ class Judge::Private {
   void JudgeExactStep(judging::Process& process, uint32_t cell, judging::Loop& loop,
                       const judging::StepSeen& step, uint64_t number, const StepContext& at_end);
   void JudgeOpenStep(judging::Process& process, const LoopGone& gone, judging::Loop& loop);
-  void HandleExactTurn(judging::Loop& loop, const EventSeen& seen);
+  void HandleExactTurn(const judging::Process& process, uint32_t cell, judging::Loop& loop,
+                       const EventSeen& seen);
   void HandleFinding(judging::Process& process, const EventSeen& seen);
   UnwoundStack CutAtResumer(judging::Process& process, UnwoundStack stack,
                             const StepContext& context);
@@ -286,8 +300,17 @@ class Judge::Private {
   void Live(judging::Process& process, judging::Loop& loop, const SampleTaken& taken);
   judging::FindingEntry& Merge(judging::Process& process, uint32_t cell, const std::string& key,
                                Finding finding, const UnwoundStack& stack, std::string_view remedy);
-  // It was met once more, in this process.
-  static void Count(judging::FindingEntry& entry, const judging::Process& process, double seconds);
+  // It was met once more, in this process and, unless it is kNoIndex, cell.
+  void Count(judging::FindingEntry& entry, const judging::Process& process, uint32_t cell,
+             double seconds);
+  void CountLongTurn(const judging::Process& process, uint32_t cell, judging::Loop& loop,
+                     double seconds);
+  // Adds calls of which there was no event to what those with one became.
+  void Credit(judging::Process& process, const std::vector<SiteTotals>& sites);
+  LoopSummary Summarize(const judging::Loop& loop, const SegmentCell& cell,
+                        const SegmentCounts& counts) const;
+  // The loops that go on and have not been proven to be any.
+  std::set<std::pair<uint32_t, uint32_t>> UnprovenNow() const;
   bool IsForTests(const judging::Process& process, const judging::FindingEntry& entry) const;
   std::string StackKey(judging::Process& process, const UnwoundStack& stack, size_t begin,
                        size_t end);
@@ -304,6 +327,8 @@ class Judge::Private {
   const TickClock* const clock_;
   const MakeStackInterpreter interpreters_;
   const Actions actions_;
+  const std::vector<double> bounds_;  // of the segment's histograms
+  RunMetrics metrics_;
   std::map<ProcessKey, judging::Process> processes_;
   std::map<std::string, judging::FindingEntry> findings_;
   std::set<std::pair<uint32_t, uint32_t>> unproven_;

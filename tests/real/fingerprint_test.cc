@@ -26,10 +26,6 @@ std::vector<std::string> Words(const std::string& line) {
   return words;
 }
 
-bool HasCompiler(const std::string& name) {
-  return RunCommand({.arguments = {"sh", "-c", "command -v " + name}}).exit_code == 0;
-}
-
 class Rebuilt : public ::testing::Test {
  protected:
   // The two places in which the program blocks.
@@ -60,7 +56,7 @@ TEST_F(Rebuilt, ProgramsHaveTheSameFingerprints) {
         "g++ -O2 -fno-inline -fno-optimize-sibling-calls", "g++ -O2 -gdwarf-4", "g++ -Os"}) {
     EXPECT_EQ(Fingerprints(build), first) << build;
   }
-  if (!HasCompiler("clang++-19")) GTEST_SKIP() << "no clang++-19 to build with, too";
+  if (!IsInstalled("clang++-19")) GTEST_SKIP() << "no clang++-19 to build with, too";
   for (const char* build : {"clang++-19 -O0", "clang++-19 -O2", "clang++-19 -O3 -DLINES"}) {
     EXPECT_EQ(Fingerprints(build), first) << build;
   }

@@ -20,13 +20,9 @@ std::string WritePage(const std::string& path, const Report& report) {
   return path;
 }
 
-bool IsThere(const std::string& command) {
-  return RunCommand({.arguments = {"sh", "-c", "command -v " + command}}).exit_code == 0;
-}
-
 TEST(HtmlReport, CanBeUsedInABrowser) {
   for (const char* needed : {"chromium", "node"}) {
-    if (!IsThere(needed)) GTEST_SKIP() << needed << " is not installed";
+    if (!IsInstalled(needed)) GTEST_SKIP() << needed << " is not installed";
   }
   const TemporaryDirectory directory;
   const std::string sample = WritePage(directory / "sample.html", SampleReport());

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <vector>
+
 #include "tests/support/loopsan_run.h"
 #include "tests/support/report_search.h"
 
@@ -32,6 +35,43 @@ TEST(Asyncio, TimeSleepInACoroutineIsABlockingCall) {
   EXPECT_GE(sleeps[0]["max_seconds"], 0.2);
   EXPECT_LE(sleeps[0]["max_seconds"], 2.0);
   EXPECT_THAT(FindingsThat(result.report, {.rule = "stall"}), IsEmpty());
+}
+
+TEST(Asyncio, TheTraceHasItsWaitsBesideWhatBlocked) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "trace.json";
+  const LoopsanResult result = RunUnderLoopsan(
+      {"/usr/bin/python3", "-B", ScriptPath("python/waits.py")}, {.flags = {"--trace=" + path}});
+  SCOPED_TRACE(Describe(result));
+  std::ifstream file(path);
+  const Json trace = Json::parse(file);
+  struct Slice {
+    double begin;
+    double end;
+  };
+  std::vector<Slice> waits;
+  std::vector<Slice> turns;
+  for (const Json& event : trace["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    EXPECT_EQ(event["tid"], result.report["timeline"]["loops"][0]["thread_id"]);
+    const double begin = event["ts"];
+    const Slice slice{begin, begin + event["dur"].get<double>()};
+    if (event["name"] == "turn") turns.push_back(slice);
+    // asyncio also polls; and a starved machine makes more waits of one.
+    if (event["name"] == "wait" && slice.end - slice.begin > 100'000) waits.push_back(slice);
+  }
+  ASSERT_GE(turns.size(), 1u);
+  ASSERT_EQ(waits.size(), 3u);
+  double waited = 0;
+  for (const Slice& wait : waits) {
+    waited += wait.end - wait.begin;
+    for (const Slice& turn : turns) {
+      EXPECT_TRUE(wait.end <= turn.begin + 0.001 || turn.end <= wait.begin + 0.001)
+          << wait.begin << " to " << wait.end << ", " << turn.begin << " to " << turn.end;
+    }
+  }
+  EXPECT_LE(waited / 1e6, result.report["processes"][0]["loops"][0]["idle_seconds"]);
+  EXPECT_EQ(result.report["timeline"]["dropped_waits"], 0);
 }
 
 TEST(Asyncio, ABlockingRecvIsABlockingCall) {

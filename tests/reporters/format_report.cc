@@ -82,7 +82,8 @@ std::string WriteAs(std::string_view format, const Report& report, const Reporte
   std::ostringstream out;
   FindReporter(format)->write(report, options, out);
   std::string text = out.str();
-  for (const std::string before : {"\"version\": \"", "\"semanticVersion\": \"", "\"loopsan "}) {
+  for (const std::string before :
+       {"\"version\": \"", "\"version\":\"", "\"semanticVersion\": \"", "\"loopsan "}) {
     const std::string with_version = before + LOOPSAN_VERSION + "\"";
     if (const size_t at = text.find(with_version); at != std::string::npos) {
       text.replace(at, with_version.size(), before + "0.0.0\"");

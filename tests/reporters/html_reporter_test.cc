@@ -78,8 +78,9 @@ TEST(HtmlReporter, HasDataThatAPersonCouldReadInTheTextReport) {
   EXPECT_EQ(data["findings"][7]["unproven"], true);
   EXPECT_EQ(data["loops"].size(), 2u);
   EXPECT_EQ(data["loops"][0]["intervals"]["longest"][1], 0.300123);
-  EXPECT_EQ(data["loops"][0]["spans"][1], json({"blocking-call", 0.251, 0.3, 0}));
+  EXPECT_EQ(data["loops"][0]["spans"][2], json({"blocking-call", 0.251, 0.3, 0}));
   EXPECT_EQ(data["hidden_spans"], 5);
+  EXPECT_EQ(data["hidden_waits"], 7);
 }
 
 TEST(HtmlReporter, CannotBeLeftByHostileText) {
@@ -159,7 +160,9 @@ TEST(HtmlReporter, ShowsTheSourceAroundALineIfTheFileIsThere) {
   Report report;
   Finding finding;
   finding.id = "F1";
-  finding.stack = {{.function = "Here", .file = __FILE__, .line = 2}};
+  // __FILE__ need not be absolute.
+  const std::string here = LOOPSAN_GOLDEN_DIR "/../html_reporter_test.cc";
+  finding.stack = {{.function = "Here", .file = here, .line = 2}};
   report.findings = {finding};
   const json data = Data(report);
   ASSERT_EQ(data["excerpts"].size(), 1u);
@@ -167,6 +170,19 @@ TEST(HtmlReporter, ShowsTheSourceAroundALineIfTheFileIsThere) {
   EXPECT_EQ(excerpt["first"], 1);
   EXPECT_EQ(excerpt["lines"].size(), 5u);
   EXPECT_EQ(excerpt["lines"][1], "#include <gmock/gmock.h>");
+}
+
+TEST(HtmlReporter, ShowsWhatTookLongHoweverManyWaitsThereAre) {
+  Report report = SampleReport();
+  report.timeline.dropped_spans = report.timeline.dropped_waits = 0;
+  std::vector<TimelineSpan>& spans = report.timeline.loops[0].spans;
+  spans.assign(20'000, {.kind = "wait", .duration_seconds = 5});
+  spans.push_back({.kind = "stall", .duration_seconds = 0.1});
+  const json data = Data(report);
+  EXPECT_EQ(data["loops"][0]["spans"].size(), 10'001u);
+  EXPECT_EQ(data["loops"][0]["spans"].back()[0], "stall");
+  EXPECT_EQ(data["hidden_waits"], 10'000);
+  EXPECT_EQ(data["hidden_spans"], 0);
 }
 
 TEST(HtmlReporter, BoundsWhatABrowserHasToOpen) {

@@ -201,14 +201,18 @@ TEST_F(JudgeTest, TellsWhatOneStepInAHundredTook) {
   LoopGone gone;
   gone.process = kProcess;
   gone.cell_index = kCell;
-  gone.cell.step_buckets[10] = 980;
-  gone.cell.step_buckets[20] = 15;
-  gone.cell.step_buckets[30] = 5;
+  const std::vector<double> bounds = HistogramBounds(DefaultMetricsBuckets());
+  const auto bucket_to = [&](double seconds) {
+    return static_cast<size_t>(std::find(bounds.begin(), bounds.end(), seconds) - bounds.begin());
+  };
+  gone.counts.steps.counts[bucket_to(0.001)] = 980;
+  gone.counts.steps.counts[bucket_to(0.05)] = 15;  // from 20 ms to 50
+  gone.counts.steps.counts[bucket_to(1)] = 5;
   judge_->Handle(gone);
   Report report;
   judge_->FillReport(report);
   ASSERT_THAT(report.processes.at(0).loops, SizeIs(1));
-  EXPECT_DOUBLE_EQ(report.processes[0].loops[0].p99_step_seconds, clock_.Seconds(1 << 20));
+  EXPECT_DOUBLE_EQ(report.processes[0].loops[0].p99_step_seconds, 0.02);
 }
 
 TEST_F(JudgeTest, AnswersNothingOfAStepThatMayHaveBeenTheEndOfTheLoop) {
@@ -231,7 +235,11 @@ TEST_F(JudgeTest, PutsTurnsCallsAndMeasuresOnTheTimeline) {
   judge_->Handle(Call("nanosleep", 0.3, {"main", "aeMain", "aeProcessEvents#2", "debugCommand"}));
   judge_->Handle(TurnEnd(1.4));
   judge_->Handle(LoopMeasured{
-      kProcess, 4242, "server", {.begin = At(0), .end = At(1.5), .busy = clock_.Ticks(1.4)}});
+      .process = kProcess,
+      .cell = kCell,
+      .tid = 4242,
+      .thread_name = "server",
+      .measure = {.begin = At(0), .end = At(1.5), .busy = clock_.Ticks(1.4)}});
   const Report report = End();
   ASSERT_THAT(report.timeline.loops, SizeIs(1));
   const LoopTimeline& loop = report.timeline.loops[0];

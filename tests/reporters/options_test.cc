@@ -87,7 +87,8 @@ TEST(ParseOptions, AcceptsHyphensInNames) {
 }
 
 TEST(ParseOptions, NamesAnUnknownKeyAndListsTheKnownOnes) {
-  EXPECT_EQ(Error("treshold=1"), "unknown option 'treshold'; the options are " + Names());
+  EXPECT_EQ(Error("treshold=1"),
+            "unknown option 'treshold' (did you mean 'threshold'?); the options are " + Names());
 }
 
 TEST(ParseOptions, NamesABadValueAndWhatIsPossible) {

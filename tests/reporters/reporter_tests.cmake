@@ -36,6 +36,7 @@ add_custom_command(TARGET symbolizer_fixture_debug_link POST_BUILD
 
 add_executable(reporter_test
   ${PROJECT_SOURCE_DIR}/tests/reporters/big_report.cc
+  ${PROJECT_SOURCE_DIR}/tests/reporters/did_you_mean_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/findings_log_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/html_reporter_test.cc
   ${PROJECT_SOURCE_DIR}/tests/reporters/json_reporter_test.cc

@@ -216,7 +216,8 @@ Timeline SampleTimeline() {
                                     .cpu_seconds = 0.02,
                                     .longest_step_seconds = 0.300123456789,
                                     .turns = 12}},
-                     .spans = {{.kind = "turn", .start_seconds = 0.25, .duration_seconds = 0.31},
+                     .spans = {{.kind = "wait", .start_seconds = 0.2, .duration_seconds = 0.05},
+                               {.kind = "turn", .start_seconds = 0.25, .duration_seconds = 0.31},
                                {.kind = "blocking-call",
                                 .start_seconds = 0.251,
                                 .duration_seconds = 0.3,
@@ -236,6 +237,7 @@ Timeline SampleTimeline() {
                                 .duration_seconds = kInfinity,
                                 .finding_id = "F2"}}}},
           .dropped_spans = 5,
+          .dropped_waits = 7,
           .dropped_loops = 1};
 }
 

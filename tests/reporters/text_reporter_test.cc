@@ -57,8 +57,6 @@ std::string LastLine(const std::string& text) {
   return text.substr(text.rfind('\n', text.size() - 2) + 1);
 }
 
-TEST(TextReporter, WritesTheGoldenFile) { ExpectGolden("report.txt", Write(SampleReport())); }
-
 TEST(TextReporter, WritesTheGoldenFileInColor) {
   ExpectGolden("report_color.txt", Write(SampleReport(), /*color=*/true));
 }

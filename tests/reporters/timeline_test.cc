@@ -82,6 +82,79 @@ TEST(LoopMeter, NeverMeasuresLessThanNothing) {
   EXPECT_EQ(torn->turns, 0u);
 }
 
+TEST(WaitMeter, TellsAWaitFromItsBeginToTheStepBehindIt) {
+  WaitMeter meter;
+  EXPECT_FALSE(meter.Look(Idle(1000, 0, 0, 7), 1010));
+  EXPECT_FALSE(meter.Look(Idle(1000, 0, 0, 7), 1020));
+  EXPECT_FALSE(meter.Look(Idle(1000, 0, 0, 7), 1030));
+  const auto wait = meter.Look(InStep(1034, 0, 0, 8), 1040);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(wait->begin, 1000u);
+  EXPECT_EQ(wait->end, 1034u);
+  EXPECT_FALSE(meter.Look(InStep(1034, 0, 0, 8), 1050)) << "once";
+}
+
+TEST(WaitMeter, IsSilentAboutAWaitThatOneLookMet) {
+  WaitMeter meter;
+  EXPECT_FALSE(meter.Look(Idle(1000, 0, 0, 7), 1010));
+  EXPECT_FALSE(meter.Look(Idle(1015, 0, 0, 8), 1020));
+  EXPECT_FALSE(meter.Look(InStep(1025, 0, 0, 9), 1030));
+  EXPECT_FALSE(meter.Finish());
+}
+
+TEST(WaitMeter, KnowsTheEndIfTheLoopWaitsAgainAfterAShortStep) {
+  WaitMeter meter;
+  meter.Look(Idle(1000, 0, 0, 7), 1010);
+  meter.Look(Idle(1000, 0, 0, 7), 1020);
+  SegmentCell again = Idle(1027, 0, 0, 8);
+  again.step_start = 1025;
+  const auto wait = meter.Look(again, 1030);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(wait->end, 1025u);
+  meter.Look(again, 1040);
+  const auto next = meter.Look(InStep(1044, 0, 0, 9), 1050);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->begin, 1027u);
+  EXPECT_EQ(next->end, 1044u);
+}
+
+TEST(WaitMeter, NeverMakesAWaitLongerThanItWas) {
+  WaitMeter meter;
+  const auto after = [&](const SegmentCell& cell) {
+    meter = {};
+    meter.Look(Idle(1000, 0, 0, 7), 1010);
+    meter.Look(Idle(1000, 0, 0, 7), 1020);
+    const auto wait = meter.Look(cell, 1030);
+    EXPECT_TRUE(wait);
+    return wait ? wait->end : 0;
+  };
+  EXPECT_EQ(after(InStep(1028, 0, 0, 9)), 1020u) << "there was a turn in between";
+  EXPECT_EQ(after(InStep(900, 0, 0, 8)), 1020u) << "the step was read too early";
+  EXPECT_EQ(after(InStep(1034, 0, 0, 8)), 1030u) << "read after the look began";
+  SegmentCell ended = Idle(1025, 0, 0, 7);
+  ended.state = LoopState::kEnded;
+  EXPECT_EQ(after(ended), 1020u);
+}
+
+TEST(WaitMeter, ForgetsWhatWasReadWhileTheLoopChanged) {
+  WaitMeter meter;
+  // The step has begun, but the state was read before: its start is no wait's.
+  EXPECT_FALSE(meter.Look(Idle(1009, 0, 0, 8), 1010));
+  EXPECT_FALSE(meter.Look(InStep(1009, 0, 0, 8), 1020));
+  EXPECT_FALSE(meter.Look(Idle(1025, 0, 0, 8), 1030));
+}
+
+TEST(WaitMeter, TellsTheWaitThatNobodyEndedAsFarAsItWasSeen) {
+  WaitMeter meter;
+  meter.Look(Idle(1000, 0, 0, 7), 1010);
+  EXPECT_FALSE(meter.Finish());
+  meter.Look(Idle(1000, 0, 0, 7), 1020);
+  const auto wait = meter.Finish();
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(wait->begin, 1000u);
+  EXPECT_EQ(wait->end, 1020u);
+}
+
 class TimelineRecorderTest : public testing::Test {
  protected:
   uint64_t At(double seconds) const { return clock_.Ticks(1000 + seconds); }
@@ -164,6 +237,20 @@ TEST_F(TimelineRecorderTest, NamesTheFindingOfASpan) {
   EXPECT_EQ(spans[2].kind, "stall");
   EXPECT_EQ(spans[2].finding_id, "F1");
   EXPECT_NEAR(spans[2].duration_seconds, 1, 1e-6);
+}
+
+TEST_F(TimelineRecorderTest, HasRoomForSpansHoweverManyWaitsThereAre) {
+  for (size_t i = 0; i < TimelineRecorder::kMaxWaits + 4; ++i) {
+    recorder_.AddWait(kLoop, "io", {.begin = At(1), .end = At(2)});
+  }
+  recorder_.AddSpan(kLoop, "io", "stall", At(3), At(4));
+  const Timeline timeline = recorder_.Finish({});
+  const std::vector<TimelineSpan>& spans = timeline.loops[0].spans;
+  ASSERT_EQ(spans.size(), TimelineRecorder::kMaxWaits + 1);
+  EXPECT_EQ(spans.front().kind, "wait");
+  EXPECT_EQ(spans.back().kind, "stall");
+  EXPECT_EQ(timeline.dropped_waits, 4u);
+  EXPECT_EQ(timeline.dropped_spans, 0u);
 }
 
 TEST_F(TimelineRecorderTest, CountsSpansAndLoopsThatFindNoRoom) {

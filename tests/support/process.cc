@@ -215,6 +215,10 @@ Finished RunCommand(const Command& command, Seconds timeout) {
   return process.Wait(timeout);
 }
 
+bool IsInstalled(const std::string& command) {
+  return RunCommand({.arguments = {"sh", "-c", "command -v " + command}}).exit_code == 0;
+}
+
 TemporaryDirectory::TemporaryDirectory() {
   path_ = (std::filesystem::temp_directory_path() / "loopsan-test-XXXXXX").string();
   if (mkdtemp(path_.data()) == nullptr) {

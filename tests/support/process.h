@@ -85,6 +85,9 @@ class Process {
 // Starts the command and waits for its end.
 Finished RunCommand(const Command& command, Seconds timeout = kLongEnough);
 
+// Whether a command of this name is found in PATH.
+bool IsInstalled(const std::string& command);
+
 // A directory that is removed with everything in it.
 class TemporaryDirectory {
  public:

@@ -118,7 +118,7 @@ TEST(ReadFlags, NamesTheFlagWithABadValue) {
 }
 
 TEST(ReadFlags, NamesAnUnknownFlag) {
-  EXPECT_THAT(FlagError({"--treshold=1"}), HasSubstr("--treshold=1"));
+  EXPECT_THAT(FlagError({"--treshold=1"}), HasSubstr("--treshold=1 (did you mean '--threshold'?)"));
 }
 
 TEST(ReadFlags, NamesAFlagWithoutItsValue) {

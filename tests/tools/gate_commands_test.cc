@@ -70,6 +70,17 @@ TEST_F(GateCommands, RefuseMisuse) {
   }
 }
 
+TEST_F(GateCommands, GuessWhatAMisspeltFlagMeans) {
+  EXPECT_THAT(Loopsan({"merge", "a.json", "--ouput=b.json"}).err,
+              HasSubstr("--ouput=b.json (did you mean '--output'?)\n"));
+  EXPECT_THAT(Loopsan({"report", "a.json", "--formt", "text"}).err,
+              HasSubstr("(did you mean '--format'?)\n"));
+  EXPECT_THAT(Loopsan({"merge", "a.json", "--speed=1"}).err, Not(HasSubstr("did you mean")));
+  EXPECT_THAT(Loopsan({"reprot", "a.json"}).err,
+              HasSubstr("unknown command 'reprot' (did you mean 'report'?); to watch"));
+  EXPECT_THAT(Loopsan({"merge", "a.json", "b.json", "c.json"}).err, Not(HasSubstr("did you mean")));
+}
+
 TEST_F(GateCommands, NameAFileThatIsNoReport) {
   std::ofstream(directory_ / "a.json") << "[";
   std::vector<std::vector<std::string>> commands = {{"report", "a.json"},
@@ -98,6 +109,8 @@ TEST_F(GateCommands, ReportShowsTheReportInEachFormat) {
     EXPECT_EQ(result.exit_code, 0) << reporter.name;
     EXPECT_THAT(result.out, Not(IsEmpty())) << reporter.name;
   }
+  EXPECT_THAT(Loopsan({"report", "r.json", "--format=spedscope"}).err,
+              HasSubstr("unknown format 'spedscope' (did you mean 'speedscope'?); the formats"));
   EXPECT_THAT(Loopsan({"report", "r.json", "--format=pdf"}).err,
               HasSubstr("unknown format 'pdf'; the formats are text, json"));
 }
@@ -158,9 +171,9 @@ TEST_F(GateCommands, BaselineKeepsReasonsAndRemovesOnlyWhenPruned) {
   WriteReport("clean.json", Clean());
   Loopsan({"baseline", "r.json"});
   std::string text = Contents("loopsan-baseline.json");
-  const std::string line = "\"max_seconds\": 0.2\n";
-  ASSERT_NE(text.find(line), std::string::npos);
-  text.replace(text.find(line), line.size(), "\"max_seconds\": 0.2, \"reason\": \"start-up\"\n");
+  const std::string reason = "\"reason\": \"\"";
+  ASSERT_NE(text.find(reason), std::string::npos);
+  text.replace(text.find(reason), reason.size(), "\"reason\": \"start-up\"");
   std::ofstream(directory_ / "loopsan-baseline.json") << text;
 
   EXPECT_THAT(
@@ -198,6 +211,22 @@ TEST_F(GateCommands, MergeNeedsAPlaceToWriteTo) {
   const Finished result = Loopsan({"merge", "a.json"});
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_THAT(result.err, HasSubstr("merge needs to know where to write: --output=FILE"));
+}
+
+TEST_F(GateCommands, MergeCountsAReportOnceThatIsGivenTwice) {
+  WriteReport("a.json", SampleReport());
+  WriteReport("copy.json", SampleReport());
+  WriteReport("b.json", Clean());
+  const Finished twice = Loopsan({"merge", "a.json", "b.json", "a.json", "--output=ab.json"});
+  EXPECT_EQ(twice.exit_code, 0);
+  EXPECT_EQ(twice.err, "loopsan: a.json is given twice; it is counted once\n");
+  const Finished copied = Loopsan({"merge", "a.json", "copy.json", "b.json", "--output=c.json"});
+  EXPECT_EQ(copied.exit_code, 0);
+  EXPECT_EQ(copied.err, "loopsan: copy.json and a.json are the same report; it is counted once\n");
+  const Finished once = Loopsan({"merge", "a.json", "b.json", "--output=once.json"});
+  EXPECT_EQ(once.err, "");
+  EXPECT_EQ(Contents("ab.json"), Contents("once.json"));
+  EXPECT_EQ(Contents("c.json"), Contents("once.json"));
 }
 
 TEST_F(GateCommands, MergeGivesTheSameInAnyOrder) {

@@ -14,6 +14,7 @@ namespace loopsan {
 namespace {
 
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -80,6 +81,15 @@ TEST(ReadSuppressions, NamesThePacksThatThereAre) {
             "--rule-pack: there is no rule pack '../etc/passwd'; there are redis, uv; looked in "
             "/nonexistent, " +
                 directory.path());
+}
+
+TEST(ReadSuppressions, GuessesWhichPackIsMeant) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "redis.supp") << "# Redis\n";
+  Options options;
+  options.rule_packs = {"reddis"};
+  EXPECT_THAT(Error(options, {directory.path()}),
+              HasSubstr("there is no rule pack 'reddis' (did you mean 'redis'?); there are redis"));
 }
 
 TEST(ReadSuppressions, TakesThePackOfTheFirstFolder) {

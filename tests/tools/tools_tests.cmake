@@ -67,6 +67,10 @@ target_link_libraries(run_test PRIVATE loopsan_tools loopsan_test_support GTest:
 add_dependencies(run_test loopsan_fake_cli static_program look_around)
 gtest_discover_tests(run_test)
 
+add_test(NAME LoopsanTest.RefusesAMisspeltKeyword COMMAND ${CMAKE_COMMAND}
+  -DMODULE=${PROJECT_SOURCE_DIR}/cmake/LoopsanTest.cmake -DWORK=${fake_prefix}/keywords
+  -P ${tools_tests_dir}/keywords_test.cmake)
+
 if(TARGET loopsan_probe)
   add_test(NAME Install.WorksAfterItHasBeenMoved COMMAND ${CMAKE_COMMAND}
     -DBUILD=${loopsan_BINARY_DIR} -DWORK=${fake_prefix}/install -DVERSION=${PROJECT_VERSION}

@@ -8,6 +8,7 @@ const LANES = [
   {title: 'turn', kinds: ['turn', 'step'], color: '--lane-turn'},
   {title: 'stall', kinds: ['stall'], color: '--lane-stall'},
   {title: 'call', kinds: ['blocking-call'], color: '--lane-call'},
+  {title: 'wait', kinds: ['wait'], color: '--lane-wait'},
 ];
 const LANE_HEIGHT = 18;
 const AXIS_WIDTH = 64;
@@ -202,7 +203,7 @@ export function makeTimeline(reveal) {
           axis: {values: (_, ticks) => ticks.map((tick) => `${tick} %`)},
         }));
     if (loop.spans.length > 0) {
-      add('What took long (click for the finding)', 'span-chart', [time, time.map(() => null)],
+      add('What took long (click for the finding), and idle waits', 'span-chart', [time, time.map(() => null)],
           options(LANES.length * LANE_HEIGHT + AXIS_HEIGHT + TOP, {
             legend: false,
             scales: {y: {range: [0, 1]}},
@@ -259,7 +260,9 @@ export function makeTimeline(reveal) {
     summary, charts,
     element('p', {class: 'dim hint'}, 'Drag over a graph to zoom into that time; double-click to see all.' +
       (report.hidden_spans > 0
-        ? ` Of what took long the longest are shown, ${report.hidden_spans.toLocaleString('en')} are not.` : '')));
+        ? ` Of what took long the longest are shown, ${report.hidden_spans.toLocaleString('en')} are not.` : '') +
+      (report.hidden_waits > 0
+        ? ` ${report.hidden_waits.toLocaleString('en')} idle waits are not shown.` : '')));
 
   return {
     section,

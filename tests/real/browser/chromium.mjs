@@ -9,7 +9,8 @@ export class Browser {
     const browser = new Browser();
     browser.profile = mkdtempSync(join(tmpdir(), 'loopsan-chromium-'));
     browser.process = spawn(executable, [
-      '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+      '--headless=new', '--no-sandbox', '--disable-gpu', '--enable-unsafe-swiftshader',
+      '--disable-dev-shm-usage', '--no-first-run',
       '--disable-extensions', '--disable-background-networking', '--disable-component-update',
       '--disable-sync', '--hide-scrollbars', '--force-color-profile=srgb',
       `--user-data-dir=${browser.profile}`, '--remote-debugging-pipe', 'about:blank',
@@ -81,11 +82,12 @@ export class Browser {
     if (!await this.evaluate(polling)) throw new Error(`never became true: ${expression}`);
   }
 
-  async open(url) {
+  // Ours says when it is ready.
+  async open(url, isReady = `document.documentElement?.dataset.ready === 'true'`) {
     this.events = [];
     await this.send('Page.navigate', {url});
     // The evaluation is lost with the page before.
-    const ready = `location.href === ${JSON.stringify(url)} && document.documentElement?.dataset.ready === 'true'`;
+    const ready = `location.href === ${JSON.stringify(url)} && (${isReady})`;
     for (const end = performance.now() + 30_000; performance.now() < end;) {
       if (await this.evaluate(ready).catch(() => false)) return;
       await new Promise((resolve) => setTimeout(resolve, 10));

@@ -1,0 +1,173 @@
+#include "tools/metrics_server.h"
+
+#include <civetweb.h>
+#include <errno.h>
+#include <signal.h>
+
+#include <cstring>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace loopsan {
+namespace {
+
+constexpr int kPushTimeoutMilliseconds = 10'000;
+
+// Signals are for the thread that takes care of the command.
+class WithoutSignals {
+ public:
+  WithoutSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~WithoutSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  WithoutSignals(const WithoutSignals&) = delete;
+  WithoutSignals& operator=(const WithoutSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+bool IsLoopback(std::string_view address) {
+  return address.starts_with("127.") || address == "[::1]";
+}
+
+// A page of another site may lead a browser here under that site's name, and read what
+// comes back: only names that nobody else can own are answered on a loopback address.
+bool IsOwnName(std::string_view host) {
+  if (const size_t colon = host.rfind(':');
+      colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
+    host = host.substr(0, colon);
+  }
+  return host == "localhost" || IsLoopback(host);
+}
+
+int Log(const mg_connection*, const char*) { return 1; }  // a client's troubles are its own
+
+void Send(mg_connection* connection, int status, std::string_view reason,
+          std::string_view content_type, std::string_view body, bool with_body) {
+  // What the pages need to ask for is theirs to say; frames and guesses are not.
+  mg_printf(connection,
+            "HTTP/1.1 %d %.*s\r\nContent-Type: %.*s\r\nContent-Length: %zu\r\n"
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+            "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n%s\r\n",
+            status, static_cast<int>(reason.size()), reason.data(),
+            static_cast<int>(content_type.size()), content_type.data(), body.size(),
+            status == 405 ? "Allow: GET, HEAD\r\n" : "");
+  if (with_body) mg_write(connection, body.data(), body.size());
+}
+
+void InitLibrary() {
+  static std::once_flag once;
+  std::call_once(once, [] { mg_init_library(MG_FEATURES_DEFAULT); });
+}
+
+}  // namespace
+
+int MetricsServer::Answer(mg_connection* connection, void* server) {
+  return static_cast<MetricsServer*>(server)->AnswerWith(connection);
+}
+
+int MetricsServer::AnswerWith(mg_connection* connection) {
+  const mg_request_info* const request = mg_get_request_info(connection);
+  const std::string_view method = request->request_method;
+  const bool is_get = method == "GET";
+  const auto refuse = [&](int status, std::string_view reason, std::string_view why) {
+    Send(connection, status, reason, "text/plain; charset=utf-8", why, method != "HEAD");
+    return status;
+  };
+  if (!is_get && method != "HEAD") {
+    return refuse(405, "Method Not Allowed", "nothing can be changed here\n");
+  }
+  const char* const host = mg_get_header(connection, "Host");
+  if (is_local_ && host != nullptr && !IsOwnName(host)) {
+    return refuse(403, "Forbidden", "ask by address: http://127.0.0.1 or http://localhost\n");
+  }
+  const auto page = pages_.find(request->local_uri != nullptr ? request->local_uri : "");
+  if (page == pages_.end()) return refuse(404, "Not Found", "no such page; try / or /metrics\n");
+  const std::string text = page->second.text();
+  Send(connection, 200, "OK", page->second.content_type, text, is_get);
+  return 200;
+}
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const ListenAddress& address,
+                                                                    Pages pages) {
+  InitLibrary();
+  const WithoutSignals quietly;
+  std::unique_ptr<MetricsServer> server(new MetricsServer(std::move(pages)));
+  server->host_ = address.address;
+  server->is_local_ = IsLoopback(address.address);
+  const std::string listen = absl::StrCat(address.address, ":", address.port);
+  // Small: each thread is one more in a tool that is there to save time.
+  const char* options[] = {"listening_ports",    listen.c_str(), "num_threads", "3",
+                           "request_timeout_ms", "10000",        nullptr};
+  mg_callbacks callbacks{};
+  callbacks.log_message = Log;
+  const struct sigaction before = [] {
+    struct sigaction action{};
+    sigaction(SIGPIPE, nullptr, &action);
+    return action;
+  }();
+  errno = 0;
+  server->context_ = mg_start(&callbacks, server.get(), options);
+  const int error = errno;
+  sigaction(SIGPIPE, &before, nullptr);  // blocked in the server's threads
+  if (server->context_ == nullptr) {
+    return absl::UnavailableError(absl::StrCat(
+        "--metrics: cannot listen at ", listen, ": ",
+        error != 0 ? std::strerror(error) : "the address is not to be had",
+        "; another port, or 0 for any that is free, may be: --metrics=", address.address, ":0"));
+  }
+  mg_set_request_handler(server->context_, "/", Answer, server.get());
+  return server;
+}
+
+MetricsServer::~MetricsServer() {
+  if (context_ != nullptr) mg_stop(context_);
+}
+
+std::string MetricsServer::Url() const {
+  mg_server_port ports[1] = {};
+  mg_get_server_ports(context_, 1, ports);
+  return absl::StrCat("http://", host_, ":", ports[0].port);
+}
+
+absl::Status PushMetrics(const std::string& gateway, const std::string& job,
+                         const std::string& text) {
+  InitLibrary();
+  const auto fail = [&](std::string_view why) {
+    return absl::UnavailableError(absl::StrCat("--pushgateway: nothing was pushed to ", gateway,
+                                               ": ", std::string(why)));
+  };
+  const size_t colon = gateway.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(gateway.substr(colon + 1), &port) || port < 1 || port > 65535) {
+    return fail("it must be HOST:PORT");
+  }
+  char error[256] = {};
+  mg_connection* const connection =
+      mg_connect_client(gateway.substr(0, colon).c_str(), port, 0, error, sizeof error);
+  if (connection == nullptr) return fail(error);
+  mg_printf(connection,
+            "PUT /metrics/job/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain; "
+            "version=0.0.4\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+            job.c_str(), gateway.c_str(), text.size());
+  mg_write(connection, text.data(), text.size());
+  absl::Status status;
+  if (mg_get_response(connection, error, sizeof error, kPushTimeoutMilliseconds) < 0) {
+    status = fail(error);
+  } else if (const mg_response_info* response = mg_get_response_info(connection);
+             response == nullptr || response->status_code / 100 != 2) {
+    status = fail(absl::StrCat("it answered ", response != nullptr ? response->status_code : 0));
+  }
+  mg_close_connection(connection);
+  return status;
+}
+
+}  // namespace loopsan
