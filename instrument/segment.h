@@ -5,7 +5,8 @@
 //   +--------------+--------+--------+-----+
 //   | ArenaHeader  | slot 0 | slot 1 | ... |   a slot belongs to one process
 //   +--------------+--------+--------+-----+
-//   slot: SlotHeader | LoopCell[] | WaitPlace[] | CallSite[] | Queue[] | Event[] | Module[] | chunks
+//   slot: SlotHeader | LoopCell[] | WaitPlace[] | CallSite[] | Queue[] | Event[] | Module[] |
+//   chunks
 //
 // A process claims a slot when it discovers its first loop, and a cell in it
 // for each loop thread. The cells are live state (one writer: the loop thread),
@@ -52,7 +53,7 @@ inline constexpr uint32_t kModulesPerSlot = 96;
 inline constexpr uint32_t kChunksPerSlot = 64;  // one bit each in SlotHeader::chunks_in_use
 inline constexpr uint32_t kChunkBytes = 32 * 1024;
 inline constexpr uint32_t kMaxSnapshotBytes = 256 * 1024;
-inline constexpr uint32_t kBuckets = 32;       // of a histogram, the one without a bound included
+inline constexpr uint32_t kBuckets = 32;  // of a histogram, the one without a bound included
 inline constexpr uint32_t kQueuesPerSlot = 16;
 inline constexpr uint32_t kQueueNameBytes = 48;
 inline constexpr uint32_t kLoopKindBytes = 32;
@@ -244,8 +245,8 @@ struct alignas(64) LoopCell {
   std::atomic<uint64_t> waits_with_timeout;  // idle waits that were allowed to sleep
   std::atomic<uint64_t> stack_low;  // bounds for the sampling signal; written by the collector
   std::atomic<uint64_t> stack_high;
-  Histogram steps;       // of told steps, else of turns
-  Histogram lock_waits;  // in steps, for locks that were not free
+  Histogram steps;        // of told steps, else of turns
+  Histogram lock_waits;   // in steps, for locks that were not free
   Histogram wake_delays;  // of told steps: from the return of the loop's wait to their begin
   std::atomic<uint64_t> probe_ticks;  // spent on records, but not on timing
 

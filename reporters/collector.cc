@@ -201,10 +201,11 @@ class SessionCollector : public Collector {
   bool Ask(const Question& question) {
     const auto answered = std::make_shared<std::promise<void>>();
     std::future<void> answer = answered->get_future();
-    const bool asked = watcher_ != nullptr && queue_.Push(Question([&question, answered](Judge& judge) {
-                         question(judge);
-                         answered->set_value();
-                       }));
+    const bool asked =
+        watcher_ != nullptr && queue_.Push(Question([&question, answered](Judge& judge) {
+          question(judge);
+          answered->set_value();
+        }));
     if (asked) answer.wait();
     return asked;
   }

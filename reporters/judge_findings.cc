@@ -122,9 +122,9 @@ void Judge::Private::Count(FindingEntry& entry, const Process& process, uint32_t
   ++untaken.count;
   untaken.seconds += seconds;
   untaken.worst = std::max(untaken.worst, seconds);
-  metrics_.Found(process.key, cell, finding, {1, seconds, seconds >= options_.threshold_seconds,
-                                              actions_.is_suppressed &&
-                                                  actions_.is_suppressed(finding)});
+  metrics_.Found(process.key, cell, finding,
+                 {1, seconds, seconds >= options_.threshold_seconds,
+                  actions_.is_suppressed && actions_.is_suppressed(finding)});
 }
 
 void Judge::Private::CountLongTurn(const Process& process, uint32_t cell, Loop& loop,

@@ -113,9 +113,9 @@ struct LoopMeasured {
   pid_t tid = 0;
   std::string thread_name;
   LoopMeasure measure;
-  SegmentCell state;        // all of it so far: ...
-  SegmentCounts counts;     // ... likewise
-  uint64_t told_loop = 0;   // address of its loopsan_loop, if it tells its steps now
+  SegmentCell state;       // all of it so far: ...
+  SegmentCounts counts;    // ... likewise
+  uint64_t told_loop = 0;  // address of its loopsan_loop, if it tells its steps now
   int epoll_targets = -1;
 };
 
@@ -161,8 +161,8 @@ struct ProcessGone {
   uint64_t loops_dropped = 0;
 };
 
-using Observation = std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken,
-                                 LoopMeasured, LoopWaited, QueuesMeasured, SitesCounted,
-                                 FindingsAsked, LoopGone, ProcessGone>;
+using Observation =
+    std::variant<ProcessFound, EventSeen, WaitStackTaken, PlaceRecurs, SampleTaken, LoopMeasured,
+                 LoopWaited, QueuesMeasured, SitesCounted, FindingsAsked, LoopGone, ProcessGone>;
 
 }  // namespace loopsan

@@ -42,13 +42,13 @@ struct Options {
   std::map<std::string, std::string> report_paths;
   std::string source_root;  // files below it are named relative to it; "" as they are
   bool require_loop = false;
-  std::string metrics_address;        // "ADDRESS:PORT", as ParseListenAddress() takes it; "" none
-  std::string metrics_path;           // "" none
-  std::string pushgateway;            // "HOST:PORT"; "" none
+  std::string metrics_address;  // "ADDRESS:PORT", as ParseListenAddress() takes it; "" none
+  std::string metrics_path;     // "" none
+  std::string pushgateway;      // "HOST:PORT"; "" none
   std::vector<double> metrics_buckets = DefaultMetricsBuckets();  // seconds
-  uint64_t metrics_sites = 20;        // places that metrics name
-  bool metrics_pid = false;           // label `pid`
-  std::string findings_path;          // JSON lines; "" none, "-" standard output
+  uint64_t metrics_sites = 20;                                    // places that metrics name
+  bool metrics_pid = false;                                       // label `pid`
+  std::string findings_path;  // JSON lines; "" none, "-" standard output
   FailOn fail_on = FailOn::kAuto;
   std::string baseline_path;  // "" none
   Budgets budgets;

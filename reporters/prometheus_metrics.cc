@@ -56,9 +56,7 @@ class Family {
 
 Family Counter(const char* name, const char* help) { return {name, help, MetricType::Counter}; }
 Family Gauge(const char* name, const char* help) { return {name, help, MetricType::Gauge}; }
-Family Histogram(const char* name, const char* help) {
-  return {name, help, MetricType::Histogram};
-}
+Family Histogram(const char* name, const char* help) { return {name, help, MetricType::Histogram}; }
 
 Labels LoopOf(const LoopLabels& loop) {
   Labels labels = {{"process", loop.process}, {"loop", loop.loop}};
@@ -126,7 +124,7 @@ class Writer {
 
   // Of `sometimes` there is no series until there is something to count.
   void AddLoopHistogram(const char* name, const char* help, bool sometimes,
-                        const DurationCounts LoopTotals::*durations) {
+                        const DurationCounts LoopTotals::* durations) {
     Family family = Histogram(name, help);
     ForEachLoop([&](const LoopLabels& labels, const LoopTotals& totals) {
       const ClientMetric::Histogram histogram = Converted(totals.*durations);
@@ -201,7 +199,8 @@ void Writer::AddLoops() {
   AddLoopCounter("loopsan_turns_total", "How often the loop's wait has returned.",
                  [](const LoopTotals& totals) { return totals.turns; });
   AddLoopHistogram("loopsan_lock_wait_seconds",
-                   "How long steps waited for locks that were not free.", true, &LoopTotals::lock_waits);
+                   "How long steps waited for locks that were not free.", true,
+                   &LoopTotals::lock_waits);
 }
 
 void Writer::AddFindings() {
@@ -312,9 +311,9 @@ void Writer::AddExecutors() {
 }
 
 void Writer::AddOwnCost() {
-  Family dropped =
-      Counter("loopsan_events_dropped_total",
-              "What the probe could not keep, of processes that have ended, and what was left out.");
+  Family dropped = Counter(
+      "loopsan_events_dropped_total",
+      "What the probe could not keep, of processes that have ended, and what was left out.");
   const std::pair<const char*, uint64_t> kinds[] = {{"event", snapshot_.dropped.events},
                                                     {"snapshot", snapshot_.dropped.snapshots},
                                                     {"site", snapshot_.dropped.sites},
@@ -327,8 +326,8 @@ void Writer::AddOwnCost() {
                           "What the probe took from the loops' threads: records as measured, and "
                           "for timing an estimate by its clock reads."),
                   [](const LoopTotals& totals) { return totals.probe_seconds; });
-  Family collector = Counter("loopsan_collector_cpu_seconds_total",
-                             "Processor time of the collector's threads.");
+  Family collector =
+      Counter("loopsan_collector_cpu_seconds_total", "Processor time of the collector's threads.");
   collector.AddCounter({}, snapshot_.collector_cpu_seconds);
   Add(std::move(collector));
 }

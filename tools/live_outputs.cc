@@ -187,9 +187,9 @@ void LiveOutputs::WriteNowAndThen() {
     if (stop_) return;
     lock.unlock();
     if (findings_ != nullptr) {
-      Note(findings_->Write(Snapshot(), absl::Now(),
-                            look % kLooksForAgain == 0 ? FindingsLog::Lines::kAll
-                                                       : FindingsLog::Lines::kNewOnly));
+      Note(findings_->Write(
+          Snapshot(), absl::Now(),
+          look % kLooksForAgain == 0 ? FindingsLog::Lines::kAll : FindingsLog::Lines::kNewOnly));
     }
     if (!options_.metrics_path.empty() && options_.metrics_path != "-" &&
         look % kLooksForFile == 0) {

@@ -141,8 +141,8 @@ absl::Status PushMetrics(const std::string& gateway, const std::string& job,
                          const std::string& text) {
   InitLibrary();
   const auto fail = [&](std::string_view why) {
-    return absl::UnavailableError(absl::StrCat("--pushgateway: nothing was pushed to ", gateway,
-                                               ": ", std::string(why)));
+    return absl::UnavailableError(
+        absl::StrCat("--pushgateway: nothing was pushed to ", gateway, ": ", std::string(why)));
   };
   const size_t colon = gateway.rfind(':');
   int port = 0;

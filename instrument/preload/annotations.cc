@@ -9,8 +9,8 @@
 #include <errno.h>
 
 #include "instrument/preload/findings.h"
-#include "instrument/preload/queues.h"
 #include "instrument/preload/probe.h"
+#include "instrument/preload/queues.h"
 #include "instrument/preload/text_writer.h"
 
 namespace loopsan::probe {

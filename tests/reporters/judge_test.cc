@@ -234,12 +234,12 @@ TEST_F(JudgeTest, PutsTurnsCallsAndMeasuresOnTheTimeline) {
   MeetPlace(0, {"main", "aeMain", "aeProcessEvents"}, true);
   judge_->Handle(Call("nanosleep", 0.3, {"main", "aeMain", "aeProcessEvents#2", "debugCommand"}));
   judge_->Handle(TurnEnd(1.4));
-  judge_->Handle(LoopMeasured{
-      .process = kProcess,
-      .cell = kCell,
-      .tid = 4242,
-      .thread_name = "server",
-      .measure = {.begin = At(0), .end = At(1.5), .busy = clock_.Ticks(1.4)}});
+  judge_->Handle(
+      LoopMeasured{.process = kProcess,
+                   .cell = kCell,
+                   .tid = 4242,
+                   .thread_name = "server",
+                   .measure = {.begin = At(0), .end = At(1.5), .busy = clock_.Ticks(1.4)}});
   const Report report = End();
   ASSERT_THAT(report.timeline.loops, SizeIs(1));
   const LoopTimeline& loop = report.timeline.loops[0];
