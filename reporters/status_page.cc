@@ -27,6 +27,9 @@ constexpr size_t kMaxStalls = 20;
 constexpr size_t kMaxSites = 20;
 constexpr size_t kMaxIntervals = 60;  // of a loop, for its sparkline
 
+// A loop of which nothing was heard for longer is gone.
+constexpr double kUnseenSeconds = 1;
+
 constexpr size_t kMaxNameBytes = 100;
 constexpr size_t kMaxPlaceBytes = 300;
 constexpr size_t kMaxTextBytes = 500;
@@ -68,10 +71,11 @@ struct RecentPast {
   std::vector<double> utilisation;  // of each interval, 0 to 1
   double seconds = 0;               // that they cover
   double mean_utilisation = 0;
-  double open_step_seconds = 0;  // of the step that went on by the end; 0: none did
+  double open_step_seconds = 0;  // of the step that goes on; 0: none does
 };
 
-RecentPast RecentPastOf(const LoopTimeline& timeline) {
+// Until `now`, seconds since the command was started. A loop that is gone has no open step.
+RecentPast RecentPastOf(const LoopTimeline& timeline, double now) {
   RecentPast past;
   const std::vector<TimelineInterval>& intervals = timeline.intervals;
   double busy = 0;
@@ -84,7 +88,10 @@ RecentPast RecentPastOf(const LoopTimeline& timeline) {
   if (Positive(past.seconds) > 0)
     past.mean_utilisation = std::min(1.0, Positive(busy / past.seconds));
   if (!intervals.empty() && intervals.back().turns == 0) {
-    past.open_step_seconds = Positive(intervals.back().longest_step_seconds);
+    const TimelineInterval& last = intervals.back();
+    const double end = Positive(last.start_seconds) + Positive(last.duration_seconds);
+    const double patience = kUnseenSeconds + Positive(last.duration_seconds);
+    if (now - end <= patience) past.open_step_seconds = Positive(last.longest_step_seconds);
   }
   return past;
 }
@@ -105,6 +112,7 @@ struct KnownLoop {
   const LoopSummary* loop = nullptr;
   const Finding* stall = nullptr;  // that holds it up now
   RecentPast past;
+  double late_seconds = 0;  // its open step, if longer than the threshold
 };
 
 class Status {
@@ -149,20 +157,24 @@ class Status {
     for (const ProcessSummary& process : report_.processes) {
       for (const LoopSummary& loop : process.loops) {
         const LoopId id(process.pid, loop.thread_id);
-        KnownLoop known{.process = &process, .loop = &loop, .stall = nullptr, .past = {}};
+        KnownLoop known{
+            .process = &process, .loop = &loop, .stall = nullptr, .past = {}, .late_seconds = 0};
         if (const auto found = timelines.find(id); found != timelines.end()) {
-          known.past = RecentPastOf(*found->second);
+          known.past = RecentPastOf(*found->second, Positive(report_.duration_seconds));
         }
         if (const auto found = stalls.find(id); found != stalls.end()) {
           known.stall = found->second;
           open_steps_.try_emplace(found->second, known.past.open_step_seconds);
+        }
+        if (known.past.open_step_seconds > report_.threshold_seconds) {
+          known.late_seconds = known.past.open_step_seconds;
         }
         loops_.push_back(std::move(known));
       }
     }
     std::sort(loops_.begin(), loops_.end(), [](const KnownLoop& a, const KnownLoop& b) {
       const auto rank = [](const KnownLoop& known) {
-        return std::make_tuple(known.stall == nullptr, !known.loop->proven,
+        return std::make_tuple(known.stall == nullptr, !known.loop->proven, known.late_seconds == 0,
                                -known.past.mean_utilisation, -Positive(known.loop->busy_seconds),
                                known.process->pid, known.loop->thread_id);
       };
@@ -198,6 +210,7 @@ class Status {
         {"utilisation", std::move(utilisation)},
         {"utilisation_mean", std::round(known.past.mean_utilisation * 1000) / 1000},
         {"utilisation_seconds", Seconds(known.past.seconds)},
+        {"late_seconds", Seconds(known.late_seconds)},
         {"stalled", known.stall != nullptr},
         {"stalled_by", known.stall == nullptr ? "" : Shown(known.stall->id)},
         {"stalled_seconds", known.stall == nullptr ? 0 : Seconds(StalledSeconds(*known.stall))},
@@ -212,6 +225,9 @@ class Status {
                                            [](const KnownLoop& one) { return one.loop->proven; });
     status["stalled_loops"] = std::count_if(
         loops_.begin(), loops_.end(), [](const KnownLoop& one) { return one.stall != nullptr; });
+    status["late_loops"] = std::count_if(loops_.begin(), loops_.end(), [](const KnownLoop& one) {
+      return one.loop->proven && one.late_seconds > 0;
+    });
     status["loops"] = std::move(loops);
     status["hidden_loops"] = loops_.size() - shown;
   }
@@ -259,12 +275,13 @@ class Status {
       sites.push_back(&finding);
       blocked += TotalBlocked(finding);
     }
-    // Of those that took as long the one that the report has first.
-    std::sort(sites.begin(), sites.end(), [](const Finding* a, const Finding* b) {
-      return std::make_tuple(IsNote(*a), -TotalBlocked(*a), a) <
-             std::make_tuple(IsNote(*b), -TotalBlocked(*b), b);
-    });
     const size_t shown = std::min(sites.size(), kMaxSites);
+    // Of those that took as long the one that the report has first.
+    std::partial_sort(sites.begin(), sites.begin() + static_cast<ptrdiff_t>(shown), sites.end(),
+                      [](const Finding* a, const Finding* b) {
+                        return std::make_tuple(IsNote(*a), -TotalBlocked(*a), a) <
+                               std::make_tuple(IsNote(*b), -TotalBlocked(*b), b);
+                      });
     Json array = Json::array();
     for (size_t i = 0; i < shown; ++i) array.push_back(SiteJson(*sites[i]));
     status["blocked_seconds"] = Seconds(blocked);

@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 
 #include "tests/reporters/sample_report.h"
+#include "tests/support/loopsan_run.h"
 #include "tests/support/process.h"
 
 namespace loopsan::testing {
@@ -65,7 +67,8 @@ Report ShopReport(bool stalled) {
     for (int j = 0; j < 80; ++j) {
       const bool held = stalled && i == 0 && j > 65;
       const double share = held ? 1 : (0.2 + (j * 7 + i * 3) % 11 / 20.0) / (i + 1);
-      timeline.intervals.push_back({.duration_seconds = 0.1,
+      timeline.intervals.push_back({.start_seconds = report.duration_seconds - (80 - j) * 0.1,
+                                    .duration_seconds = 0.1,
                                     .busy_seconds = 0.1 * share,
                                     .longest_step_seconds = held ? (j - 65) * 0.1 : 0.01,
                                     .turns = held ? 0u : 200u});
@@ -92,6 +95,9 @@ TEST(StatusPage, CanBeUsedInABrowser) {
   WriteFile(directory / "sample.json", StatusJson(SampleReport()));
   WriteFile(directory / "quiet.json", StatusJson(ShopReport(/*stalled=*/false)));
   WriteFile(directory / "stalled.json", StatusJson(ShopReport(/*stalled=*/true)));
+  Report late = ShopReport(/*stalled=*/true);
+  late.findings.clear();
+  WriteFile(directory / "late.json", StatusJson(late));
   WriteFile(directory / "empty.json", StatusJson(Report()));
   Command command;
   command.arguments = {"node", LOOPSAN_USE_STATUS_PAGE, "chromium", directory.path()};
@@ -100,6 +106,36 @@ TEST(StatusPage, CanBeUsedInABrowser) {
   }
   const Finished finished = RunCommand(command, Seconds(150));
   EXPECT_EQ(finished.exit_code, 0) << finished.out << finished.err;
+}
+
+// What follows `begin` in `text`, up to the end of the word.
+std::string WordBehind(const std::string& text, const std::string& begin) {
+  const size_t at = text.find(begin);
+  if (at == std::string::npos) return "";
+  const size_t from = at + begin.size();
+  return text.substr(from, text.find_first_not_of("0123456789", from) - from);
+}
+
+TEST(StatusPage, FollowsARunThatGoesOn) {
+  for (const char* needed : {"chromium", "node"}) {
+    if (!IsThere(needed)) GTEST_SKIP() << needed << " is not installed";
+  }
+  LoopsanProcess run({ProgramPath("held_loop")}, {.flags = {"--metrics=127.0.0.1:0"}});
+  ASSERT_TRUE(run.process().WaitForOutput("port "));
+  ASSERT_TRUE(run.process().WaitForError("http://127.0.0.1:"));
+  ASSERT_TRUE(run.process().WaitForOutput("\n"));
+  const std::string url =
+      "http://127.0.0.1:" + WordBehind(run.process().error(), "http://127.0.0.1:") + "/";
+  Command command;
+  command.arguments = {"node", LOOPSAN_WATCH_LIVE_PAGE, "chromium", url,
+                       WordBehind(run.process().output(), "port ")};
+  if (const char* screenshots = std::getenv("LOOPSAN_SCREENSHOTS")) {
+    command.arguments.emplace_back(screenshots);
+  }
+  const Finished finished = RunCommand(command, Seconds(150));
+  EXPECT_EQ(finished.exit_code, 0) << finished.out << finished.err;
+  if (finished.exit_code != 0) run.Signal(SIGTERM);
+  run.Wait();
 }
 
 }  // namespace

@@ -34,11 +34,13 @@ Report OneLoop() {
 
 void AddInterval(Report& report, double busy_share, uint64_t turns = 10,
                  double longest_step_seconds = 0.001) {
-  report.timeline.loops.back().intervals.push_back({.duration_seconds = 0.1,
-                                                    .busy_seconds = 0.1 * busy_share,
-                                                    .idle_seconds = 0.1 * (1 - busy_share),
-                                                    .longest_step_seconds = longest_step_seconds,
-                                                    .turns = turns});
+  auto& intervals = report.timeline.loops.back().intervals;
+  intervals.push_back({.start_seconds = 0.1 * static_cast<double>(intervals.size()),
+                       .duration_seconds = 0.1,
+                       .busy_seconds = 0.1 * busy_share,
+                       .idle_seconds = 0.1 * (1 - busy_share),
+                       .longest_step_seconds = longest_step_seconds,
+                       .turns = turns});
 }
 
 Finding Sleep(double total, const std::string& id) {
@@ -100,6 +102,7 @@ TEST(StatusJson, TellsALoopThatHasNoTimelineYet) {
 
 TEST(StatusJson, TellsWhatHoldsALoopUpAndForHowLong) {
   Report report = OneLoop();
+  report.duration_seconds = 0.1;
   AddInterval(report, 1, /*turns=*/0, /*longest_step_seconds=*/1.25);
   report.findings = {Sleep(7, "F1"), Sleep(5, "F2")};
   report.findings[1].in_progress = true;
@@ -112,6 +115,24 @@ TEST(StatusJson, TellsWhatHoldsALoopUpAndForHowLong) {
   EXPECT_EQ(status["loops"][0]["stalled"], true);
   EXPECT_EQ(status["loops"][0]["stalled_by"], "F2");
   EXPECT_EQ(status["loops"][0]["stalled_seconds"], 1.25);
+}
+
+TEST(StatusJson, TellsThatALoopIsLateThoughNobodyKnowsWhy) {
+  Report report = OneLoop();
+  report.duration_seconds = 0.2;
+  AddInterval(report, 1, /*turns=*/3, /*longest_step_seconds=*/2);
+  AddInterval(report, 1, /*turns=*/0, /*longest_step_seconds=*/1.25);
+  EXPECT_EQ(Status(report)["late_loops"], 1);
+  EXPECT_EQ(Status(report)["loops"][0]["late_seconds"], 1.25);
+  EXPECT_EQ(Status(report)["loops"][0]["stalled"], false);
+  report.threshold_seconds = 1.5;
+  EXPECT_EQ(Status(report)["late_loops"], 0) << "not longer than the threshold";
+  report.threshold_seconds = 0.1;
+  report.duration_seconds = 5;
+  EXPECT_EQ(Status(report)["late_loops"], 0) << "the loop is gone";
+  report.duration_seconds = 0.3;
+  AddInterval(report, 1, /*turns=*/1, /*longest_step_seconds=*/1.35);
+  EXPECT_EQ(Status(report)["late_loops"], 0) << "it came back";
 }
 
 TEST(StatusJson, TakesTheFindingsTimeWhereTheTimelineDoesNotKnow) {

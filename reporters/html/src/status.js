@@ -23,6 +23,12 @@ function percent(share) {
   return `${Math.round(share * 100)} %`;
 }
 
+// The longer a run, the longer its intervals.
+function formatWindow(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
 function fileLine({file, line}) {
   return file && line > 0 ? `${file}:${line}` : file;
 }
@@ -95,7 +101,9 @@ function updateLoopRow(row, loop) {
   setText(name.children[0], `${loop.thread || 'unnamed thread'} of ${loop.process || 'unnamed process'}`);
   setText(name.children[1], `${loop.kind}, process ${loop.pid}, thread ${loop.thread_id}` +
                             (loop.proven ? '' : '; may be a worker that only waits with epoll'));
-  setText(name.children[2], loop.stalled ? `stalled for ${formatSeconds(loop.stalled_seconds)}` : '');
+  row.classList.toggle('late', loop.late_seconds > 0);
+  setText(name.children[2], loop.stalled ? `stalled for ${formatSeconds(loop.stalled_seconds)}`
+    : loop.late_seconds > 0 ? `has not come back to its wait for ${formatSeconds(loop.late_seconds)}` : '');
   updateSparkline(load.children[0], loop);
   setText(load.children[1], loop.utilisation.length > 0 ? percent(loop.utilisation_mean) : 'not measured yet');
   setText(longest, formatSeconds(loop.longest_step_seconds));
@@ -147,6 +155,7 @@ const stalls = makeSection('stalls', 'Stalled right now', stallList);
 const loopRows = element('tbody', {});
 const loopTable = element('table', {}, element('thead', {}, element('tr', {},
   ...LOOP_COLUMNS.map((title) => element('th', {scope: 'col'}, title)))), loopRows);
+const loadTitle = loopTable.querySelectorAll('th')[1];
 const loops = makeSection('loops', 'Loops', loopTable);
 const siteList = element('ol', {class: 'sites'});
 const sites = makeSection('sites', 'What took the most time', siteList);
@@ -169,6 +178,12 @@ function verdictOf(status) {
     const others = held.length + status.hidden_stalls - 1;
     return `loopsan: ${thread} of ${process} has been stalled for ${formatSeconds(seconds)}` +
            `${others > 0 ? `, and ${formatCount(others, 'other stall')}` : ''}; ${count}, ${busy}`;
+  }
+  const late = shown.find((loop) => loop.proven && loop.late_seconds > 0);
+  if (late) {
+    return `loopsan: ${late.thread} of ${late.process} has not come back to its wait for ` +
+           `${formatSeconds(late.late_seconds)}${status.late_loops > 1 ? `, and ${formatCount(status.late_loops - 1, 'other loop')}` : ''}` +
+           `; ${count}, ${busy}`;
   }
   return `loopsan: ${count}, ${busy}; nothing is stalled right now`;
 }
@@ -200,7 +215,7 @@ const siteKey = ({fingerprint, process}) => `${fingerprint} ${process}`;
 function show(status) {
   setText(verdict, verdictOf(status));
   document.title = verdict.textContent;
-  verdict.className = status.stalls.length > 0 ? 'stalled' : '';
+  verdict.className = status.stalls.length > 0 || status.late_loops > 0 ? 'stalled' : '';
   setText(run, `${status.command || 'The program'} has run for ${formatSeconds(status.duration_seconds)}; ` +
                `a step longer than ${formatSeconds(status.threshold_seconds)} is a stall. Its loops have been ` +
                `blocked for ${formatSeconds(status.blocked_seconds)} so far.`);
@@ -209,10 +224,14 @@ function show(status) {
     item.classList.add('stall');
     updateSite(item, stall, stall.stalled_seconds, `so far, ${stall.thread} of ${stall.process}`, 0);
   });
-  showEmpty(stalls, status.stalls.length > 0 ? '' : 'No loop is stalled.');
+  showEmpty(stalls, status.stalls.length > 0 ? '' : status.late_loops > 0
+    ? 'What holds a loop up is not known yet: it may have been left, or tells when it waits again.'
+    : 'No loop is stalled.');
   showMore(stalls, status.hidden_stalls, 'stall');
 
   showItems(loopRows, status.loops, ({pid, thread_id: tid}) => `${pid}:${tid}`, makeLoopRow, updateLoopRow);
+  const window = Math.max(0, ...status.loops.map((loop) => loop.utilisation_seconds));
+  setText(loadTitle, window > 0 ? `Utilisation, last ${formatWindow(window)}` : 'Utilisation');
   loopTable.hidden = status.loops.length === 0;
   showEmpty(loops, status.loops.length > 0 ? ''
     : 'A loop is seen when one of its threads comes back from its wait for events.');

@@ -3,7 +3,7 @@
 //
 //   node use_status_page.mjs CHROMIUM DIRECTORY [SCREENSHOT_DIRECTORY]
 //
-// DIRECTORY has page.html, and what status.json is: sample, quiet, stalled, empty.
+// DIRECTORY has page.html, and what status.json is: sample, quiet, stalled, late, empty.
 import assert from 'node:assert/strict';
 import {readFileSync, writeFileSync} from 'node:fs';
 import {createServer} from 'node:http';
@@ -71,6 +71,7 @@ const checks = {
 
   async 'loops and sites are all there'() {
     assert.equal(await count('#loops tbody tr'), 3);
+    assert.equal(await text('#loops th:nth-child(2)'), 'Utilisation, last 6 s');
     assert.match(await text('#loops tbody tr'), /^io-0 of shop-serverepoll, process 4100, thread 4101/);
     assert.match(await browser.evaluate(`${$('#loops .spark')}.getAttribute('aria-label')`),
                  /^utilisation of the last 6\.00 s: 20 % to 70 %$/);
@@ -110,6 +111,15 @@ const checks = {
     assert.equal(await count('img, iframe, object, embed, link[rel=stylesheet]'), 0);
     await shoot('hostile');
     await shoot('hostile-sites', '#sites');
+    isQuiet();
+  },
+
+  async 'a loop that is late for no known reason is no clean bill, either'() {
+    await openWith('late.json');
+    assert.match(await text('h1'), /^loopsan: io-0 of shop-server has not come back to its wait for 1\.40 s; 3 loops, /);
+    assert.equal(await text('tr.late .state'), 'has not come back to its wait for 1.40 s');
+    assert.match(await text('#stalls .empty'), /^What holds a loop up is not known yet/);
+    await shoot('late');
     isQuiet();
   },
 
