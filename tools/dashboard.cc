@@ -80,7 +80,7 @@ int PrintDashboard(const std::vector<std::string>& arguments) {
   std::string name;
   std::string grafana;
   Options options;
-  options.output_path = "-";
+  options.output_path.assign(1, '-');  // g++ 12 warns of an overlap that is none in: = "-"
   CommandFlags flags("dashboard", "NAME [FLAG...]",
                      "Prints the Grafana dashboard and the Prometheus rules for loopsan run "
                      "--metrics.",
