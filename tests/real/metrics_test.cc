@@ -1,6 +1,7 @@
 // Dashboard and alerts on a real Prometheus with a real Alertmanager.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <fstream>
@@ -14,12 +15,15 @@
 #include "tests/support/http_client.h"
 #include "tests/support/loopsan_run.h"
 #include "tests/support/prometheus.h"
+#include "tests/support/report_search.h"
 
 namespace loopsan::testing {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 std::map<std::string, DocumentedSeries> Documented() {
   return DocumentedMetrics(ReadFile(LOOPSAN_SOURCE_DIR "/docs/metrics.md"));
@@ -121,6 +125,193 @@ TEST(Alerts, ReachAlertmanagerWithALinkToTheDashboard) {
   EXPECT_EQ(saturated["annotations"].value("dashboard", ""),
             "http://localhost:3000/d/loopsan/"
             "loopsan?viewPanel=11&var-process=process+1&var-loop=loop+1");
+}
+
+// `loopsan run --metrics`, and where it serves them.
+class WatchedRun {
+ public:
+  explicit WatchedRun(const std::vector<std::string>& command)
+      : run_(command, {.flags = {"--metrics=127.0.0.1:0", "--threshold=20ms"}}) {
+    const std::string before = "http://127.0.0.1:";
+    EXPECT_TRUE(run_.process().WaitForError(before)) << run_.process().error();
+    EXPECT_TRUE(run_.process().WaitForError("/metrics")) << run_.process().error();
+    const std::string said = run_.process().error();
+    metrics_port_ = std::stoi(said.substr(said.find(before) + before.size()));
+  }
+
+  int metrics_port() const { return metrics_port_; }
+  Process& process() { return run_.process(); }
+
+  LoopsanResult Stop() {
+    run_.Signal(SIGTERM);
+    return run_.Wait();
+  }
+
+ private:
+  LoopsanProcess run_;
+  int metrics_port_ = 0;
+};
+
+// Waits for "listening on HOST:PORT".
+std::string ChatPort(Process& server) {
+  EXPECT_TRUE(server.WaitForOutput("listening on ")) << server.error();
+  EXPECT_TRUE(server.WaitForOutput("\n"));
+  const std::string out = server.output();
+  const size_t line_end = out.find('\n', out.find("listening on "));
+  const size_t colon = out.rfind(':', line_end);
+  return out.substr(colon + 1, line_end - colon - 1);
+}
+
+// The chat server, and a client who says something every second. `archive` is how
+// the server keeps messages: "direct" takes 50 ms of the loop for each.
+class WatchedChat {
+ public:
+  explicit WatchedChat(const std::string& archive)
+      : run_({LOOPSAN_CHAT_SERVER, "--port", "0", "--archive", archive}),
+        load_({.arguments = {LOOPSAN_CHAT_LOAD, "--port", ChatPort(run_.process()), "--clients",
+                             "1", "--room", "1", "--messages", "60", "--seconds", "60"}}) {}
+
+  int metrics_port() const { return run_.metrics_port(); }
+
+  void StopLoad() {
+    load_.Signal(SIGKILL);
+    load_.Wait();
+  }
+  LoopsanResult Stop() { return run_.Stop(); }
+
+ private:
+  WatchedRun run_;
+  Process load_;
+};
+
+TEST(Dashboard, HasDataInItsPanelsForARunUnderLoad) {
+  WatchedChat blocked("direct");
+  WatchedChat bridged("bridge");
+  Prometheus prometheus(
+      {.ports = {blocked.metrics_port(), bridged.metrics_port()}, .rules = ImpatientRules()});
+  // The chat has no locks to wait for.
+  EXPECT_THAT(QueriesWithoutData(prometheus, "Lock waits"), IsEmpty());
+}
+
+TEST(Metrics, AreThoseThatAreDocumented) {
+  WatchedChat chat("direct");
+  Prometheus prometheus({.ports = {chat.metrics_port()}});
+  ASSERT_TRUE(prometheus.WaitForData("loopsan_site_blocks_total > 1"));
+
+  const std::map<std::string, DocumentedSeries> documented = Documented();
+  static const std::set<std::string> everywhere = {"__name__", "job", "instance", "le"};
+  for (const Json& series : prometheus.Query("{__name__=~\"loopsan_.*\"}")) {
+    const Json& labels = series["metric"];
+    const std::string name = MetricOf(labels["__name__"], documented);
+    ASSERT_TRUE(documented.contains(name)) << name << " is not in docs/metrics.md";
+    for (const auto& [label, value] : labels.items()) {
+      EXPECT_TRUE(everywhere.contains(label) || documented.at(name).labels.contains(label))
+          << label << " of " << name;
+    }
+  }
+  // One loop, two executors at most: as docs/metrics.md counts.
+  EXPECT_LE(prometheus.Value("count({__name__=~\"loopsan_.*\"})"),
+            246 + 2 * 22 + (3 + 10) + 9 + 5 + 2 * 20);
+}
+
+TEST(Metrics, LeadFromAnAlertToTheLineOfCode) {
+  WatchedChat chat("direct");
+  Alertmanager alertmanager;
+  Prometheus prometheus({.ports = {chat.metrics_port()},
+                         .rules = ImpatientRules(),
+                         .alertmanager = alertmanager.port()});
+  const Json blocking = WaitForAlert(alertmanager, "LoopsanBlockingCalls");
+  ASSERT_EQ(blocking["labels"].value("process", ""), "chat_server");
+  EXPECT_THAT(blocking["annotations"].value("dashboard", ""), HasSubstr("var-process=chat_server"));
+
+  // The panel "Top sites", for the process of the alert.
+  const Json sites = prometheus.Query(
+      "topk(1, sum by (function, location) "
+      "(loopsan_site_blocked_seconds_total{process=\"chat_server\"}))");
+  ASSERT_THAT(sites, SizeIs(1));
+  const LoopsanResult result = chat.Stop();
+  SCOPED_TRACE(Describe(result));
+  const auto found =
+      FindingsThat(result.report, {.rule = "blocking-call", .function = "KeepArchive"});
+  ASSERT_THAT(found, SizeIs(1));
+  const Json store = FrameThat(found[0], {.function = "Store"});
+  EXPECT_EQ(sites[0]["metric"].value("function", ""), "Store");
+  EXPECT_THAT(sites[0]["metric"].value("location", ""),
+              EndsWith("chat_server.cc:" + std::to_string(store.value("line", 0))));
+}
+
+// Three programs under one `loopsan run`; the chat blocks 50 ms each second.
+TEST(Metrics, AreTrueForRedisAndNodeAndACoroutineServerInOneRun) {
+  const TemporaryDirectory directory;
+  const std::string redis_port = std::to_string(PickFreePort());
+  const char* script =
+      R"(redis-server --port "$1" --bind 127.0.0.1 --save '' --appendonly no --dir "$2" > /dev/null &
+    children=$!
+    node "$3" &
+    children="$children $!"
+    "$4" --port 0 --archive direct &
+    trap "kill $children $!" TERM
+    wait
+    wait)";
+  WatchedRun run({"sh", "-c", script, "sh", redis_port, directory.path(),
+                  ScriptPath("node/asks_itself.js"), LOOPSAN_CHAT_SERVER});
+  ASSERT_TRUE(WaitForPort(std::stoi(redis_port)));
+  Process redis_load({.arguments = {"redis-benchmark", "-p", redis_port, "-c", "5", "-t", "set,get",
+                                    "-r", "1000", "-l", "-q"}});
+  Process chat_load(
+      {.arguments = {LOOPSAN_CHAT_LOAD, "--port", ChatPort(run.process()), "--clients", "1",
+                     "--room", "1", "--messages", "60", "--seconds", "60"}});
+  Prometheus prometheus({.ports = {run.metrics_port()}});
+  Prometheus other({.ports = {run.metrics_port()}});
+  const std::string blocks = "sum(loopsan_site_blocks_total{process=\"chat_server\"})";
+  // Rates over 8 s need as much to look at.
+  for (const std::string process : {"redis-server", "node", "chat_server"}) {
+    const std::string of_process = "{process=\"" + process + "\"}";
+    ASSERT_TRUE(prometheus.WaitForData("loopsan_turns_total" + of_process +
+                                       " and loopsan_turns_total" + of_process + " offset 9s"))
+        << process;
+    EXPECT_NEAR(prometheus.Value("sum(rate(loopsan_loop_busy_seconds_total" + of_process +
+                                 "[8s]) + rate(loopsan_idle_seconds_total" + of_process +
+                                 "[8s])) / sum(loopsan_loops" + of_process + ")"),
+                1, 0.01)
+        << process << ": a loop is busy or idle, always";
+  }
+  const std::string chat_steps = "rate(loopsan_step_seconds_bucket{process=\"chat_server\"}[8s])";
+  const double longest_step =
+      prometheus.Value("histogram_quantile(1, sum by (le) (" + chat_steps + "))");
+  EXPECT_EQ(longest_step, 0.1) << "the end of the bucket that 50 ms are in";
+  EXPECT_GT(prometheus.Value("sum(rate(loopsan_turns_total{process=\"redis-server\"}[8s]))"), 100);
+  for (const char* innocent : {"redis-server", "node"}) {
+    EXPECT_LT(prometheus.Value("sum(rate(loopsan_blocking_seconds_total{process=\"" +
+                               std::string(innocent) + "\"}[8s]))"),
+              0.01)
+        << innocent;
+  }
+
+  // When it is quiet, both see the same, and no counter has ever gone back.
+  for (Process* load : {&redis_load, &chat_load}) {
+    load->Signal(SIGKILL);
+    load->Wait();
+  }
+  EXPECT_TRUE(WaitUntil([&] { return prometheus.Value(blocks) == other.Value(blocks); }));
+  for (Prometheus* one : {&prometheus, &other}) {
+    for (const Json& name :
+         one->Query("group by (__name__) ({__name__=~\"loopsan_.*_(total|count|sum|bucket)\"})")) {
+      const std::string counter = name["metric"]["__name__"];
+      EXPECT_THAT(one->Query("resets(" + counter + "[5m]) > 0"), IsEmpty()) << counter;
+    }
+  }
+
+  const double count = prometheus.Value(blocks);
+  const double seconds = prometheus.Value(
+      "sum(loopsan_blocking_seconds_total{process=\"chat_server\",category=\"sleep\"})");
+  EXPECT_NEAR(seconds, 0.05 * count, 0.05 * 0.05 * count) << "each block is 50 ms";
+  const LoopsanResult result = run.Stop();
+  SCOPED_TRACE(Describe(result));
+  const auto found =
+      FindingsThat(result.report, {.rule = "blocking-call", .function = "KeepArchive"});
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0]["count"], count);
 }
 
 }  // namespace
