@@ -17,6 +17,8 @@
 
 namespace loopsan::internal {
 
+// Before the loop of this thread runs in debug mode: RecordCreation() allocates nothing.
+void PrepareCreations() noexcept;
 // Debug mode: notes who is creating a coroutine (frame pointers permitting).
 // Returns a ticket for CreationStack().
 [[gnu::noinline]] uint32_t RecordCreation() noexcept;
@@ -35,9 +37,9 @@ class PromiseBase {
     frame.defined_at = defined_at;
     if (t_runner.debug) [[unlikely]] {
       creation = RecordCreation();
-    }
-    if (t_oversized != 0) [[unlikely]] {
-      ReportOversizedFrame(defined_at, std::exchange(t_oversized, 0));
+      if (t_oversized != 0) [[unlikely]] {
+        ReportOversizedFrame(defined_at, std::exchange(t_oversized, 0));
+      }
     }
   }
   PromiseBase(const PromiseBase&) = delete;

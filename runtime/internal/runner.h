@@ -13,6 +13,7 @@ class EventLoop;
 namespace loopsan::internal {
 
 class TaskState;
+struct Creations;
 
 struct Runner {
   EventLoop* loop;           // whose Run... is on this thread's stack
@@ -22,6 +23,7 @@ struct Runner {
   uint32_t transfers;
   bool finished;  // the task's outermost coroutine has ended
   bool debug;     // of the loop, while it runs
+  Creations* creations;  // of the thread, once it has run a loop in debug mode (creation.cc)
 };
 
 extern constinit thread_local Runner t_runner;
