@@ -50,40 +50,61 @@ inline const loopsan_annotations* annotations() {
 }
 
 // How long the handlers of one kind take. A clock read costs as much as many a handler, so what
-// those that have been short so far create is given the time when they began: it is wrong by no
-// more than they take. The first that takes longer says so, and none of its kind is trusted again.
-class steadiness {
+// those that have been short lately create is given the time when they began: it is wrong by no
+// more than they take. Those that then took longer are remembered.
+//
+// Threads: one, the only one that runs handlers; with several nobody asks.
+class durations {
  public:
-  bool is_short() const { return short_steps_.load(std::memory_order_relaxed) == kEnough; }
+  bool are_short() const { return short_steps_.load(std::memory_order_relaxed) >= kEnough; }
 
-  // The handler with this id has ended. Its time is that of its thread.
-  void note(uint64_t id, uint64_t begin, uint64_t end, uint64_t limit) const {
-    const uint32_t steps = short_steps_.load(std::memory_order_relaxed);
+  // The `step`th handler of its thread, one of this kind, has ended.
+  void note(uint64_t step, uint64_t begin, uint64_t end, uint64_t limit) const {
     if (end - begin > limit) {
-      if (steps == kEnough) {
-        long_id_.store(id, std::memory_order_relaxed);
-        long_end_.store(end, std::memory_order_relaxed);
-      }
-      short_steps_.store(kEnough + 1, std::memory_order_relaxed);
-    } else if (steps < kEnough) {
-      short_steps_.store(steps + 1, std::memory_order_relaxed);
+      if (are_short()) remember(step, end);
+      short_steps_.store(0, std::memory_order_relaxed);
+    } else if (!are_short()) {
+      short_steps_.store(short_steps_.load(std::memory_order_relaxed) + 1,
+                         std::memory_order_relaxed);
     }
   }
 
-  // The latest time at which that handler may have created something, if it was the one
-  // that took longer; else 0.
-  uint64_t end_if_long(uint64_t id) const {
-    return long_id_.load(std::memory_order_relaxed) == id
-               ? long_end_.load(std::memory_order_relaxed)
+  // What that step created, it has not created later. 0: it was short.
+  uint64_t end_if_long(uint64_t step) const {
+    for (const auto& each : long_) {
+      if (each.step.load(std::memory_order_relaxed) == step) {
+        return each.end.load(std::memory_order_relaxed);
+      }
+    }
+    return step <= forgotten_.step.load(std::memory_order_relaxed)
+               ? forgotten_.end.load(std::memory_order_relaxed)
                : 0;
   }
 
  private:
   static constexpr uint32_t kEnough = 64;
 
-  mutable std::atomic<uint32_t> short_steps_{0};  // kEnough + 1: one was not
-  mutable std::atomic<uint64_t> long_id_{0};
-  mutable std::atomic<uint64_t> long_end_{0};
+  struct long_step {
+    std::atomic<uint64_t> step{0};
+    std::atomic<uint64_t> end{0};
+  };
+
+  void remember(uint64_t step, uint64_t end) const {
+    long_step& slot = long_[next_.load(std::memory_order_relaxed) % 4];
+    next_.store(next_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const uint64_t forgotten = slot.step.load(std::memory_order_relaxed);
+    if (forgotten > forgotten_.step.load(std::memory_order_relaxed)) {
+      forgotten_.step.store(forgotten, std::memory_order_relaxed);
+    }
+    forgotten_.end.store(slot.end.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    slot.step.store(step, std::memory_order_relaxed);
+    slot.end.store(end, std::memory_order_relaxed);
+  }
+
+  mutable std::atomic<uint32_t> short_steps_{0};  // in a row
+  mutable std::atomic<uint32_t> next_{0};
+  mutable long_step long_[4];
+  mutable long_step forgotten_;  // the last of all that are not in `long_` any more
 };
 
 // An operation, where it was awaited, and in whose handler it was begun.
@@ -96,7 +117,7 @@ struct node {
   int depth;
   bool may_block;      // on threads that are there to block
   bool ready_at_once;  // its handler, when it is created
-  steadiness durations;
+  durations took;
 };
 
 constexpr int kMostDepth = 4;
@@ -210,12 +231,14 @@ struct thread_state {
   uint64_t delay_told_at = 0;
   uint64_t busy_since = 0;  // one handler after the other
   uint64_t last_end = 0;
+  uint64_t steps = 0;
   uint64_t pause_ticks = 0;
   uint64_t short_ticks = 0;
-  struct {
+  struct known {
     node_key key;
     const node* found;
-  } cache[64] = {};
+  };
+  known cache[64] = {};
 
   ~thread_state() {
     if (watched) probe->loop_end(&loop);
@@ -246,20 +269,23 @@ struct thread_state {
   }
 
   const node* find(const node_key& key, const char* function) {
-    const uintptr_t hash = reinterpret_cast<uintptr_t>(key.operation) * 31 +
-                           reinterpret_cast<uintptr_t>(key.file) * 17 +
-                           reinterpret_cast<uintptr_t>(key.parent) +
-                           static_cast<uintptr_t>(key.line);
-    auto& slot = cache[(hash ^ (hash >> 6)) % 64];
-    if (slot.found != nullptr && slot.key == key) return slot.found;
+    const uint64_t mixed = (reinterpret_cast<uintptr_t>(key.operation) * 31 +
+                            reinterpret_cast<uintptr_t>(key.file) * 17 +
+                            reinterpret_cast<uintptr_t>(key.parent) +
+                            static_cast<uintptr_t>(key.line)) *
+                           0x9e3779b97f4a7c15ULL;
+    // Two places for each: those that are looked for by turns do not drive each other out.
+    known* const pair = &cache[mixed >> 58 & ~1ULL];
+    if (pair[0].found != nullptr && pair[0].key == key) return pair[0].found;
+    if (pair[1].found != nullptr && pair[1].key == key) return pair[1].found;
     const node* found = find_node(key, function);
     if (found == nullptr) {
       node_key alone = key;
       alone.parent = nullptr;
       found = find_node(alone, function);
     }
-    slot.key = key;
-    slot.found = found;
+    pair[1] = pair[0];
+    pair[0] = known{key, found};
     return found;
   }
 };
@@ -299,6 +325,7 @@ class location {
 struct record {
   const node* operation = nullptr;  // null: created while nobody watched
   const node* creator = nullptr;    // null: the times are exact; else they are this one's begin
+  uint64_t creator_step = 0;        // of the creator
   uint64_t id = 0;
   uint64_t parent_id = 0;
   uint64_t created_at = 0;
@@ -324,7 +351,7 @@ class completion {
     const record& known = handler.loopsan_record;
     ready_at_ = known.ready_at;
     creator_operation_ = known.creator;
-    parent_id_ = known.parent_id;
+    creator_step_ = known.creator_step;
     task_ = loopsan_task();
     task_.id = known.id;
     task_.name = operation_->name.c_str();
@@ -358,6 +385,7 @@ class completion {
     thread_state& thread = *thread_;
     if (!thread.begin_loop()) return;
     running_ = true;
+    step_ = ++thread.steps;
     const uint64_t now = begun_at_ = begin_step();
     if (now - thread.last_end > thread.pause_ticks) thread.busy_since = now;
     if (ready_at_ != 0 && now - ready_at_ > thread.loop.threshold_ticks) judge_delay(now);
@@ -374,9 +402,10 @@ class completion {
 
   // What this handler does now, it does when it began: it is one of the short ones.
   bool gives_its_time() const {
-    return running_ && operation_->durations.is_short() && only_thread::is_alone();
+    return running_ && operation_->took.are_short() && only_thread::is_alone();
   }
   uint64_t begun_at() const { return begun_at_; }  // REQUIRES: gives_its_time()
+  uint64_t step() const { return step_; }          // 0: not begun
 
  private:
   uint64_t begin_step() {
@@ -396,7 +425,7 @@ class completion {
       thread.loop.first_task = nullptr;
       thread.loop.current = nullptr;
     }
-    operation_->durations.note(task_.id, begun_at_, now, thread.short_ticks);
+    operation_->took.note(step_, begun_at_, now, thread.short_ticks);
   }
 
   // Asked for where it matters only. No later than it was ready; 0: nobody knows.
@@ -404,10 +433,10 @@ class completion {
     if (creator_operation_ == nullptr) return ready_at_;
     if (!only_thread::is_alone()) return 0;
     for (const completion* outer = next_; outer != nullptr; outer = outer->next_) {
-      if (outer->id() == parent_id_) return 0;  // when in it?
+      if (outer->step_ == creator_step_) return 0;  // when in it?
     }
-    const uint64_t end = creator_operation_->durations.end_if_long(parent_id_);
-    return end != 0 ? end : ready_at_;
+    const uint64_t end = creator_operation_->took.end_if_long(creator_step_);
+    return end > ready_at_ ? end : ready_at_;
   }
 
   void judge_delay(uint64_t now) {
@@ -444,10 +473,11 @@ class completion {
 
   const node* const operation_;
   const node* creator_operation_ = nullptr;
-  uint64_t parent_id_ = 0;
+  uint64_t creator_step_ = 0;
   completion* next_;
   thread_state* thread_ = nullptr;
   bool running_ = false;
+  uint64_t step_ = 0;
   uint64_t begun_at_ = 0;
   uint64_t ready_at_ = 0;
   // Filled in only if needed: to clear them takes a while.
@@ -476,6 +506,7 @@ void creation(Context&, tracked_handler& handler, const char* object_type, void*
   made.parent_id = current != nullptr ? current->id() : 0;
   if (current != nullptr && current->gives_its_time()) {
     made.creator = current->operation();
+    made.creator_step = current->step();
     made.created_at = current->begun_at();
   } else {
     made.creator = nullptr;
@@ -490,7 +521,7 @@ void reactor_operation(const tracked_handler& handler, const char*, const Argume
   record& known = handler.loopsan_record;
   if (known.operation == nullptr) return;
   const completion* const current = this_thread().current;
-  if (known.creator != nullptr && current != nullptr && current->id() == known.parent_id) {
+  if (known.creator != nullptr && current != nullptr && current->step() == known.creator_step) {
     known.ready_at = known.created_at;  // done at once, in the handler that began it
   } else {
     known.creator = nullptr;

@@ -64,7 +64,7 @@ TEST_P(AsioTracking, TakesNoDelayFromAHandlerThatWasLongForTheFirstTime) {
               SizeIs(1));
 }
 
-TEST_P(AsioTracking, TrustsAKindOfHandlerNoMoreOnceOneWasLong) {
+TEST_P(AsioTracking, ReadsTheClockForAKindOfHandlerOfWhichOneWasLong) {
   const LoopsanResult result = Run("second_long");
   SCOPED_TRACE(Describe(result));
   EXPECT_THAT(FindingsThat(result.report, {.rule = "handler-delay"}), SizeIs(1));
