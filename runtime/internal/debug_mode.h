@@ -34,6 +34,9 @@ class DebugMode {
   void EndTurn();
   // It looks at its descriptors first, or does something else: that is no step.
   void EndLastStep();
+  // The loop has read Ticks(), and does nothing of note before the next turn's first step,
+  // if there is one.
+  void NoteTicks(uint64_t now);
 
   // The running task has made itself ready again, without waiting for anything.
   void NoteSelfWake(TaskState& task) {
@@ -79,6 +82,7 @@ class DebugMode {
   TaskState* task_ = nullptr;  // of the open step, referenced
   Site created_at_ = nullptr;
   uint64_t started_ = 0;
+  uint64_t noted_ticks_ = 0;  // a reading that serves for the next step; 0: none does
   uint32_t transfers_ = 0;
   uint64_t turn_ticks_ = 0;
   uint64_t turn_steps_ = 0;
@@ -90,7 +94,13 @@ class DebugMode {
 // Each step comes here: all that is rarely done is in functions of its own.
 
 inline void DebugMode::BeginStep(TaskState* task, Site created_at) {
-  const uint64_t now = watched_ ? TellStep(task, created_at) : Now();
+  uint64_t now = 0;
+  if (watched_) {
+    now = TellStep(task, created_at);
+  } else {
+    now = std::exchange(noted_ticks_, 0);
+    if (now == 0) now = Now();
+  }
   if (open_) EndStep(now);
   if (turn_is_over_) JudgeTurn();
   open_ = true;
@@ -102,10 +112,19 @@ inline void DebugMode::BeginStep(TaskState* task, Site created_at) {
 }
 
 inline void DebugMode::EndTurn() {
-  // The next step's beginning ends this one: one clock read less. The probe judges
-  // turns by itself, and a scripted clock shall not move in between.
+  // The next step's beginning ends this one: one clock read less. A scripted clock shall
+  // not move in between.
   turn_is_over_ = true;
-  if (watched_ || scripted_) EndLastStep();
+  noted_ticks_ = 0;
+  if (scripted_) [[unlikely]] {
+    EndLastStep();
+  }
+}
+
+inline void DebugMode::NoteTicks(uint64_t now) {
+  if (watched_ || scripted_) return;
+  if (open_) EndStep(now);
+  noted_ticks_ = now;
 }
 
 inline void DebugMode::JudgeTurn() {
