@@ -13,6 +13,10 @@
  * than the threshold (rule handler-delay): one a second and thread. When a timer's handler became
  * ready nobody says, so it has no delay.
  *
+ * Watched, a handler costs two clock reads, at its begin and its end, and one where a reactor
+ * completes its operation. What it creates is given the time when it began, as long as handlers of
+ * its kind have been short lately; else the clock is read for each.
+ *
  * Each thread that runs handlers is a loop of its own to loopsan; strands and nested handlers are
  * steps inside. Outside of handlers nothing is accused, nor are those of a thread_pool or of the
  * system executor, which are there to block.
@@ -269,11 +273,11 @@ struct thread_state {
   }
 
   const node* find(const node_key& key, const char* function) {
-    const uint64_t mixed = (reinterpret_cast<uintptr_t>(key.operation) * 31 +
-                            reinterpret_cast<uintptr_t>(key.file) * 17 +
-                            reinterpret_cast<uintptr_t>(key.parent) +
-                            static_cast<uintptr_t>(key.line)) *
-                           0x9e3779b97f4a7c15ULL;
+    const uint64_t mixed =
+        (reinterpret_cast<uintptr_t>(key.operation) * 31 +
+         reinterpret_cast<uintptr_t>(key.file) * 17 + reinterpret_cast<uintptr_t>(key.parent) +
+         static_cast<uintptr_t>(key.line)) *
+        0x9e3779b97f4a7c15ULL;
     // Two places for each: those that are looked for by turns do not drive each other out.
     known* const pair = &cache[mixed >> 58 & ~1ULL];
     if (pair[0].found != nullptr && pair[0].key == key) return pair[0].found;

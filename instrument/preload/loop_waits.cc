@@ -212,8 +212,8 @@ template <typename Call>
     }
     // A loop that tells all its steps and only looks, because more is to be done, does not
     // wait: its next turn begins where the last step ended, and no clock is read.
-    const bool looks = !may_sleep && told && !thread->partial &&
-                       thread->cell->turn_steps.load(kRelaxed) != 0;
+    const bool looks =
+        !may_sleep && told && !thread->partial && thread->cell->turn_steps.load(kRelaxed) != 0;
     const uint64_t begin = looks ? thread->told_until : Now();
     EndTurn(*thread, begin, LoopState::kIdle);
     const int ready = Undisturbed(*thread, call);

@@ -21,8 +21,8 @@ struct Runner {
   loopsan_async_root* root;  // of the running step
   void* bounce;              // address of the coroutine to go on with at the bottom of the step
   uint32_t transfers;
-  bool finished;  // the task's outermost coroutine has ended
-  bool debug;     // of the loop, while it runs
+  bool finished;         // the task's outermost coroutine has ended
+  bool debug;            // of the loop, while it runs
   Creations* creations;  // of the thread, once it has run a loop in debug mode (creation.cc)
 };
 
