@@ -11,8 +11,6 @@
 
 namespace loopsan::internal {
 
-constinit thread_local size_t t_oversized = 0;
-
 namespace {
 
 constexpr size_t kDepth = kWalkedFrames;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 
 #include "instrument/annotate.h"
@@ -24,6 +25,7 @@ struct Runner {
   bool finished;         // the task's outermost coroutine has ended
   bool debug;            // of the loop, while it runs
   Creations* creations;  // of the thread, once it has run a loop in debug mode (creation.cc)
+  size_t oversized;      // bytes of the coroutine frame being created, if too many
 };
 
 extern constinit thread_local Runner t_runner;
