@@ -35,7 +35,8 @@ void Scrape(benchmark::State& state) {
   Fill(metrics);
   std::vector<MetricSite> sites;
   for (int site = 0; site < kSites; ++site) {
-    sites.push_back({"server", std::to_string(site), "blocking-call", "Function", "file.cc:1", 1, 1});
+    sites.push_back(
+        {"server", std::to_string(site), "blocking-call", "Function", "file.cc:1", 1, 1});
   }
   size_t bytes = 0;
   for (auto _ : state) {

@@ -95,6 +95,20 @@ asio::awaitable<void> AsioYieldMany() {
 }
 void Yield_AsioAwaitable(benchmark::State& state) { OnAsio(state, AsioYieldMany); }
 
+// As in most programs a timer is set: then each turn of the loop reads the clock, with debug mode
+// or without.
+Task<> YieldManyBesideTimer() {
+  loopsan::CallbackHandle timer = EventLoop::Running().CallLater(std::chrono::hours(1), [] {});
+  for (int i = 0; i < kOperations; ++i) co_await Yield();
+  timer.Cancel();
+}
+void YieldBesideTimer_Loopsan(benchmark::State& state) {
+  OnLoop(state, false, YieldManyBesideTimer);
+}
+void YieldBesideTimer_LoopsanDebug(benchmark::State& state) {
+  OnLoop(state, true, YieldManyBesideTimer);
+}
+
 void Yield_Libuv(benchmark::State& state) {
   uv_loop_t loop;
   uv_loop_init(&loop);
@@ -528,6 +542,8 @@ ROW(Yield_Loopsan, "Yield/Loopsan");
 ROW(Yield_LoopsanDebug, "Yield/LoopsanDebug");
 ROW(Yield_AsioAwaitable, "Yield/AsioAwaitable");
 ROW(Yield_Libuv, "Yield/Libuv");
+ROW(YieldBesideTimer_Loopsan, "YieldBesideTimer/Loopsan");
+ROW(YieldBesideTimer_LoopsanDebug, "YieldBesideTimer/LoopsanDebug");
 ROW(AwaitLeaf_Loopsan, "AwaitLeaf/Loopsan");
 ROW(AwaitLeaf_LoopsanDebug, "AwaitLeaf/LoopsanDebug");
 ROW(AwaitLeaf_AsioAwaitable, "AwaitLeaf/AsioAwaitable");

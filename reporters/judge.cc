@@ -80,6 +80,7 @@ void Judge::Private::Handle(const EventSeen& seen) {
   loop.epoll_targets = std::max(loop.epoll_targets, seen.epoll_targets);
   loop.turns = std::max(loop.turns, event.turn);
   if (event.kind == EventKind::kTurn || event.kind == EventKind::kStep) {
+    loop.open_stall.reset();
     timeline_.AddSpan(TimelineId(*process, loop), loop.thread_name,
                       event.kind == EventKind::kTurn ? "turn" : "step", event.start, event.end);
   }
@@ -115,6 +116,7 @@ void Judge::Private::Handle(const EventSeen& seen) {
       return;
     }
     case EventKind::kCall:
+      loop.open_stall.reset();
       if (loop.calls_turn != event.turn) {
         loop.calls_turn = event.turn;
         loop.turn_calls.clear();

@@ -159,6 +159,7 @@ void Judge::Private::LiveStep(Process& process, Loop& loop, const SampleTaken& t
     if (options_.calls != CallsMode::kOff && in_call >= kMostOfIt * options_.threshold_seconds) {
       finding.rule = "blocking-call";
       finding.call = kBlockingCalls[sample.call->call_id].name;
+      finding.category = CategoryName(kBlockingCalls[sample.call->call_id].category);
       finding.detail = taken.call_text;
       if (finding.detail.empty() && taken.descriptor) finding.detail = taken.descriptor->target;
       shown = in_call;
@@ -171,13 +172,14 @@ void Judge::Private::LiveStep(Process& process, Loop& loop, const SampleTaken& t
     finding.cause = cause.name;
     finding.detail = cause.detail;
   }
+  TellStep(process, sample.context, sample.stack, finding);
+  NoteOpenStall(process, loop, taken, sample.stack, finding, shown);
   // A computation stands at another instruction each time; who waits for it does not.
   if (!IsToldNow(absl::StrCat("exact|", finding.call, "|", process.key, "|", loop.tid, "|",
                               ContextKey(sample.context)),
                  taken.at)) {
     return;
   }
-  TellStep(process, sample.context, sample.stack, finding);
   finding.stack = SymbolizeStack(process, sample.stack);
   TellLiveStall(finding, shown);
 }

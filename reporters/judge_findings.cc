@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "instrument/blocking_calls.h"
 #include "reporters/finding_facts.h"
 #include "reporters/internal/finding_place.h"
 #include "reporters/internal/judge_private.h"
@@ -36,6 +37,14 @@ std::string_view SourceName(StackSource source) {
       return "signal";
   }
   return "none";
+}
+
+// Of a call by its name; the others have one by their rule.
+std::string_view RemedyOf(const Finding& finding) {
+  for (const BlockingCallRow& row : kBlockingCalls) {
+    if (!finding.call.empty() && finding.call == row.name) return row.remedy;
+  }
+  return "";
 }
 
 }  // namespace
@@ -190,6 +199,27 @@ bool Judge::Private::LoopIsProven(const Loop& loop) const {
   return false;
 }
 
+void Judge::Private::AddOpenStalls(Report& report, std::vector<std::string>& keys) const {
+  for (const auto& [key, process] : processes_) {
+    for (const auto& [cell, loop] : process.loops) {
+      if (!loop.open_stall || !loop.last || !LoopIsProven(loop)) continue;
+      const Loop::OpenStall& stall = *loop.open_stall;
+      const SegmentCell& now = loop.last->state;
+      const uint64_t open_step = now.exact.start != 0 ? now.exact.start : now.step_start;
+      if (open_step != stall.step_start || now.state == LoopState::kIdle) continue;
+      Finding finding = stall.finding;
+      if (const uint64_t end = loop.last->measure.end; end > stall.seen_at) {
+        finding.total_seconds += clock_->Seconds(end - stall.seen_at);
+        finding.max_seconds = finding.total_seconds;
+      }
+      finding.id = std::to_string(keys.size());
+      keys.push_back(absl::StrCat("open|", key, "|", cell));
+      DescribeFinding(finding, RemedyOf(finding));
+      report.findings.push_back(std::move(finding));
+    }
+  }
+}
+
 void Judge::Private::FillReport(Report& report) {
   for (auto& [key, process] : processes_) {
     ProcessSummary summary;
@@ -217,6 +247,7 @@ void Judge::Private::FillReport(Report& report) {
                                     [&](const auto& loop) { return !unproven.contains(loop); });
     (proven ? report.findings : report.unproven_findings).push_back(std::move(finding));
   }
+  AddOpenStalls(report, keys);
   std::map<std::string, std::string> ids;
   const auto rank = [&](std::vector<Finding>& findings, const char* prefix) {
     SortByRank(findings);

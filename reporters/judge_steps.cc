@@ -182,6 +182,7 @@ void Judge::Private::Live(Process& process, Loop& loop, const SampleTaken& taken
     finding = MakeStall(process, loop, sample);
     finding.rule = "blocking-call";
     finding.call = row.name;
+    finding.category = CategoryName(row.category);
     finding.detail = taken.call_text;
     if (finding.detail.empty() && taken.descriptor) finding.detail = taken.descriptor->target;
     shown = in_call;
@@ -200,6 +201,7 @@ void Judge::Private::Live(Process& process, Loop& loop, const SampleTaken& taken
     }
     finding = MakeStall(process, loop, sample);
   }
+  NoteOpenStall(process, loop, taken, sample.stack, finding, shown);
   const size_t end = sample.placement.dispatch + 1;
   const std::string key =
       absl::StrCat(finding.rule, "|", finding.call, "|",
@@ -208,6 +210,21 @@ void Judge::Private::Live(Process& process, Loop& loop, const SampleTaken& taken
   if (!IsToldNow(key, taken.at)) return;
   finding.stack = SymbolizeStack(process, sample.stack);
   TellLiveStall(finding, shown);
+}
+
+void Judge::Private::NoteOpenStall(Process& process, Loop& loop, const SampleTaken& taken,
+                                   const UnwoundStack& stack, Finding finding,
+                                   double so_far_seconds) {
+  finding.stack = SymbolizeStack(process, stack);
+  finding.pid = process.pid;
+  finding.executable = process.executable;
+  finding.fingerprint = Fingerprint(finding);
+  finding.in_progress = true;
+  finding.count = 1;
+  finding.total_seconds = finding.max_seconds = so_far_seconds;
+  const ExactStep& exact = taken.loop.exact;
+  loop.open_stall = {exact.start != 0 ? exact.start : taken.loop.step_start, taken.at,
+                     std::move(finding)};
 }
 
 void Judge::Private::TellLiveStall(Finding& finding, double so_far_seconds) const {

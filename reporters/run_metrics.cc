@@ -81,8 +81,14 @@ std::string RunMetrics::NameOf(const std::string& executable) const {
   return found != names_.end() ? found->second : FileLabel(executable);
 }
 
-DurationCounts RunMetrics::Counts(const SegmentHistogram& histogram) const {
-  return {histogram.counts, clock_->Seconds(histogram.ticks)};
+double RunMetrics::Growth(uint64_t before, uint64_t after) const {
+  return after > before ? clock_->Seconds(after - before) : 0;
+}
+
+void RunMetrics::Take(const SegmentHistogram& histogram, uint64_t ticks_before,
+                      DurationCounts& into) const {
+  into.counts = histogram.counts;
+  into.seconds += Growth(ticks_before, histogram.ticks);
 }
 
 void RunMetrics::Measured(const LoopMeasured& measured) {
@@ -97,20 +103,25 @@ void RunMetrics::Measured(const LoopMeasured& measured) {
   totals.idle_seconds += clock_->Seconds(growth.idle);
   totals.cpu_seconds += static_cast<double>(growth.cpu_nanoseconds) * 1e-9;
   totals.turns += growth.turns;
-  totals.steps = Counts(counts.steps);
-  totals.wake_delays = Counts(counts.wake_delays);
-  totals.lock_waits = Counts(counts.lock_waits);
+  SegmentCounts& before = live.counts;
+  Take(counts.steps, before.steps.ticks, totals.steps);
+  Take(counts.wake_delays, before.wake_delays.ticks, totals.wake_delays);
+  Take(counts.lock_waits, before.lock_waits.ticks, totals.lock_waits);
   // A turn and a call that may block read the clock twice, a told step once.
-  const uint64_t reads = 2 * (totals.turns + counts.calls) + counts.exact_steps;
-  totals.probe_seconds =
-      clock_->Seconds(counts.probe_ticks) + static_cast<double>(reads) * clock_read_seconds_;
+  const uint64_t reads =
+      2 * (growth.turns + counts.calls - before.calls) + counts.exact_steps - before.exact_steps;
+  totals.probe_seconds += Growth(before.probe_ticks, counts.probe_ticks) +
+                          static_cast<double>(reads) * clock_read_seconds_;
+  before = counts;
 }
 
 void RunMetrics::Measured(const QueuesMeasured& measured) {
   const auto process = processes_.find(measured.process);
   if (process == processes_.end()) return;
   for (const SegmentQueue& queue : measured.queues) {
-    process->second.queues[LabelText(queue.name)] = Counts(queue.delays);
+    Queue& known = process->second.queues[LabelText(queue.name)];
+    Take(queue.delays, known.ticks, known.delays);
+    known.ticks = queue.delays.ticks;
   }
 }
 
@@ -157,8 +168,8 @@ void RunMetrics::End(ProcessKey process) {
   }
   const auto found = processes_.find(process);
   if (found == processes_.end()) return;
-  for (const auto& [name, delays] : found->second.queues) {
-    EntryOf(ended_queues_, {found->second.name, name}) += delays;
+  for (const auto& [name, queue] : found->second.queues) {
+    EntryOf(ended_queues_, {found->second.name, name}) += queue.delays;
   }
   processes_.erase(found);
 }
@@ -177,8 +188,8 @@ void RunMetrics::FillSnapshot(MetricsSnapshot& snapshot, const std::set<CellId>&
     }
   }
   for (const auto& [key, process] : processes_) {
-    for (const auto& [name, delays] : process.queues) {
-      EntryOf(snapshot.executors, {process.name, name}) += delays;
+    for (const auto& [name, queue] : process.queues) {
+      EntryOf(snapshot.executors, {process.name, name}) += queue.delays;
     }
   }
 }

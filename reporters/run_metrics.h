@@ -137,19 +137,27 @@ class RunMetrics {
   void FillSnapshot(MetricsSnapshot& snapshot, const std::set<CellId>& unproven) const;
 
  private:
+  struct Queue {
+    DurationCounts delays;
+    uint64_t ticks = 0;
+  };
   struct Process {
     std::string name;
     pid_t pid = 0;
-    std::map<std::string, DurationCounts> queues;
+    std::map<std::string, Queue> queues;
   };
   struct Live {
     std::string loop;  // thread name
     LoopTotals totals;
+    SegmentCounts counts;  // of the last measure
     uint64_t told_loop = 0;
   };
 
   LoopLabels LabelsOf(ProcessKey process, const Live& live) const;
-  DurationCounts Counts(const SegmentHistogram& histogram) const;
+  // Ticks become seconds as they come: the clock's rate is corrected now and then, and no
+  // sum may shrink.
+  double Growth(uint64_t before, uint64_t after) const;
+  void Take(const SegmentHistogram& histogram, uint64_t ticks_before, DurationCounts& into) const;
 
   const TickClock* const clock_;
   const std::vector<double> bounds_;

@@ -258,13 +258,16 @@ void EventLoop::RunOneTurn() {
   const bool idle = ready_.empty() && !stopping_;
   bool look = idle || looks_each_turn_ || steps_since_look_ >= kStepsPerLook;
   if (!look && (watched_ != 0 || !timers_.empty())) {
-    look = internal::Ticks() - last_look_ > ticks_per_look_;
+    const uint64_t now = internal::Ticks();
+    if (debug_ != nullptr) debug_->NoteTicks(now);
+    look = now - last_look_ > ticks_per_look_;
   }
   if (look) {
     if (debug_ != nullptr) debug_->EndLastStep();
     Look(idle);
     steps_since_look_ = 0;
     last_look_ = internal::Ticks();
+    if (debug_ != nullptr) debug_->NoteTicks(last_look_);
   }
   remote_->MoveTo(ready_);
   if (signals_ != nullptr) signals_->Dispatch();

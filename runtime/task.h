@@ -126,10 +126,14 @@ class [[nodiscard("a Task runs only when it is awaited or spawned")]] Task {
   explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
 
   void Drop() noexcept {
-    if (handle_) {
-      internal::ReportNeverAwaited(handle_.promise().frame.defined_at, handle_.promise().creation);
-      handle_.destroy();
+    if (handle_) [[unlikely]] {
+      DropUnawaited();
     }
+  }
+  // Not in line: it would be in each co_await.
+  [[gnu::noinline, gnu::cold]] void DropUnawaited() noexcept {
+    internal::ReportNeverAwaited(handle_.promise().frame.defined_at, handle_.promise().creation);
+    handle_.destroy();
   }
 
   std::coroutine_handle<promise_type> handle_;

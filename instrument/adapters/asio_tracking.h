@@ -13,6 +13,10 @@
  * than the threshold (rule handler-delay): one a second and thread. When a timer's handler became
  * ready nobody says, so it has no delay.
  *
+ * Watched, a handler costs two clock reads, at its begin and its end, and one where a reactor
+ * completes its operation. What it creates is given the time when it began, as long as handlers of
+ * its kind have been short lately; else the clock is read for each.
+ *
  * Each thread that runs handlers is a loop of its own to loopsan; strands and nested handlers are
  * steps inside. Outside of handlers nothing is accused, nor are those of a thread_pool or of the
  * system executor, which are there to block.
@@ -49,6 +53,64 @@ inline const loopsan_annotations* annotations() {
   return found;
 }
 
+// How long the handlers of one kind take. A clock read costs as much as many a handler, so what
+// those that have been short lately create is given the time when they began: it is wrong by no
+// more than they take. Those that then took longer are remembered.
+//
+// Threads: one, the only one that runs handlers; with several nobody asks.
+class durations {
+ public:
+  bool are_short() const { return short_steps_.load(std::memory_order_relaxed) >= kEnough; }
+
+  // The `step`th handler of its thread, one of this kind, has ended.
+  void note(uint64_t step, uint64_t begin, uint64_t end, uint64_t limit) const {
+    if (end - begin > limit) {
+      if (are_short()) remember(step, end);
+      short_steps_.store(0, std::memory_order_relaxed);
+    } else if (!are_short()) {
+      short_steps_.store(short_steps_.load(std::memory_order_relaxed) + 1,
+                         std::memory_order_relaxed);
+    }
+  }
+
+  // What that step created, it has not created later. 0: it was short.
+  uint64_t end_if_long(uint64_t step) const {
+    for (const auto& each : long_) {
+      if (each.step.load(std::memory_order_relaxed) == step) {
+        return each.end.load(std::memory_order_relaxed);
+      }
+    }
+    return step <= forgotten_.step.load(std::memory_order_relaxed)
+               ? forgotten_.end.load(std::memory_order_relaxed)
+               : 0;
+  }
+
+ private:
+  static constexpr uint32_t kEnough = 64;
+
+  struct long_step {
+    std::atomic<uint64_t> step{0};
+    std::atomic<uint64_t> end{0};
+  };
+
+  void remember(uint64_t step, uint64_t end) const {
+    long_step& slot = long_[next_.load(std::memory_order_relaxed) % 4];
+    next_.store(next_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const uint64_t forgotten = slot.step.load(std::memory_order_relaxed);
+    if (forgotten > forgotten_.step.load(std::memory_order_relaxed)) {
+      forgotten_.step.store(forgotten, std::memory_order_relaxed);
+    }
+    forgotten_.end.store(slot.end.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    slot.step.store(step, std::memory_order_relaxed);
+    slot.end.store(end, std::memory_order_relaxed);
+  }
+
+  mutable std::atomic<uint32_t> short_steps_{0};  // in a row
+  mutable std::atomic<uint32_t> next_{0};
+  mutable long_step long_[4];
+  mutable long_step forgotten_;  // the last of all that are not in `long_` any more
+};
+
 // An operation, where it was awaited, and in whose handler it was begun.
 struct node {
   std::string name;   // "socket.async_receive"
@@ -59,12 +121,15 @@ struct node {
   int depth;
   bool may_block;      // on threads that are there to block
   bool ready_at_once;  // its handler, when it is created
+  durations took;
 };
 
 constexpr int kMostDepth = 4;
 constexpr size_t kMostNodes = 4096;
 // A thread that has run no handler for that long was not busy with them.
 constexpr double kPauseSeconds = 0.001;
+// Times of creation may be wrong by so much.
+constexpr double kShortSeconds = 0.0001;
 
 struct node_key {
   const char* object_type;
@@ -133,8 +198,33 @@ inline const node* find_node(const node_key& key, const char* function) {
 
 class completion;
 class location;
+struct thread_state;
+
+// The thread that runs handlers, as long as there is but one. What another thread creates may run
+// before its creator has ended: the times must be exact then.
+struct only_thread {
+  static void enter(const thread_state* thread) {
+    const thread_state* nobody = nullptr;
+    if (!the_one().compare_exchange_strong(nobody, thread)) several().store(true);
+  }
+  static void leave(const thread_state* thread) {
+    the_one().compare_exchange_strong(thread, nullptr);
+  }
+  static bool is_alone() { return !several().load(std::memory_order_relaxed); }
+
+ private:
+  static std::atomic<const thread_state*>& the_one() {
+    static std::atomic<const thread_state*> one(nullptr);
+    return one;
+  }
+  static std::atomic<bool>& several() {
+    static std::atomic<bool> are(false);
+    return are;
+  }
+};
 
 struct thread_state {
+  const loopsan_annotations* const probe = annotations();
   loopsan_loop loop = loopsan_loop();
   bool begun = false;    // the probe was told of the loop
   bool watched = false;  // and wants to know
@@ -145,13 +235,18 @@ struct thread_state {
   uint64_t delay_told_at = 0;
   uint64_t busy_since = 0;  // one handler after the other
   uint64_t last_end = 0;
-  struct {
+  uint64_t steps = 0;
+  uint64_t pause_ticks = 0;
+  uint64_t short_ticks = 0;
+  struct known {
     node_key key;
     const node* found;
-  } cache[64] = {};
+  };
+  known cache[64] = {};
 
   ~thread_state() {
-    if (watched) annotations()->loop_end(&loop);
+    if (watched) probe->loop_end(&loop);
+    if (begun) only_thread::leave(this);
   }
 
   // Unique in the process; taken by the thousand.
@@ -167,27 +262,34 @@ struct thread_state {
   bool begin_loop() {
     if (begun) return watched;
     begun = true;
+    only_thread::enter(this);
     loop.name = "asio";
     loop.kind = "asio";
-    watched = annotations()->loop_begin(&loop) != 0;
+    watched = probe->loop_begin(&loop) != 0;
+    const double rate = static_cast<double>(loop.ticks_per_second);
+    pause_ticks = static_cast<uint64_t>(kPauseSeconds * rate);
+    short_ticks = static_cast<uint64_t>(kShortSeconds * rate);
     return watched;
   }
 
   const node* find(const node_key& key, const char* function) {
-    const uintptr_t hash = reinterpret_cast<uintptr_t>(key.operation) * 31 +
-                           reinterpret_cast<uintptr_t>(key.file) * 17 +
-                           reinterpret_cast<uintptr_t>(key.parent) +
-                           static_cast<uintptr_t>(key.line);
-    auto& slot = cache[(hash ^ (hash >> 6)) % 64];
-    if (slot.found != nullptr && slot.key == key) return slot.found;
+    const uint64_t mixed =
+        (reinterpret_cast<uintptr_t>(key.operation) * 31 +
+         reinterpret_cast<uintptr_t>(key.file) * 17 + reinterpret_cast<uintptr_t>(key.parent) +
+         static_cast<uintptr_t>(key.line)) *
+        0x9e3779b97f4a7c15ULL;
+    // Two places for each: those that are looked for by turns do not drive each other out.
+    known* const pair = &cache[mixed >> 58 & ~1ULL];
+    if (pair[0].found != nullptr && pair[0].key == key) return pair[0].found;
+    if (pair[1].found != nullptr && pair[1].key == key) return pair[1].found;
     const node* found = find_node(key, function);
     if (found == nullptr) {
       node_key alone = key;
       alone.parent = nullptr;
       found = find_node(alone, function);
     }
-    slot.key = key;
-    slot.found = found;
+    pair[1] = pair[0];
+    pair[0] = known{key, found};
     return found;
   }
 };
@@ -226,6 +328,8 @@ class location {
 
 struct record {
   const node* operation = nullptr;  // null: created while nobody watched
+  const node* creator = nullptr;    // null: the times are exact; else they are this one's begin
+  uint64_t creator_step = 0;        // of the creator
   uint64_t id = 0;
   uint64_t parent_id = 0;
   uint64_t created_at = 0;
@@ -250,8 +354,9 @@ class completion {
     if (operation_ == nullptr) return;
     const record& known = handler.loopsan_record;
     ready_at_ = known.ready_at;
+    creator_operation_ = known.creator;
+    creator_step_ = known.creator_step;
     task_ = loopsan_task();
-    creator_ = loopsan_task();
     task_.id = known.id;
     task_.name = operation_->name.c_str();
     task_.spawned_at = operation_->has_place ? &operation_->place : nullptr;
@@ -259,15 +364,16 @@ class completion {
     task_.state = LOOPSAN_TASK_RUNNING;
     if (operation_->parent != nullptr) {
       // It is over, but its name is asked for.
+      creator_ = loopsan_task();
       task_.spawner = creator_.id = known.parent_id;
       creator_.name = operation_->parent->chain.c_str();
       creator_.state = LOOPSAN_TASK_DONE;
       task_.next = &creator_;
       creator_.previous = &task_;
     }
-    thread_state& thread = this_thread();
-    next_ = thread.current;
-    thread.current = this;
+    thread_ = &this_thread();
+    next_ = thread_->current;
+    thread_->current = this;
   }
   completion(const completion&) = delete;
   completion& operator=(const completion&) = delete;
@@ -275,22 +381,18 @@ class completion {
   ~completion() {
     if (operation_ == nullptr) return;
     if (running_) end();
-    this_thread().current = next_;
+    thread_->current = next_;
   }
 
   void invocation_begin() {
     if (operation_ == nullptr) return;
-    thread_state& thread = this_thread();
+    thread_state& thread = *thread_;
     if (!thread.begin_loop()) return;
     running_ = true;
-    const uint64_t now = begin_step(thread);
-    if (static_cast<double>(now - thread.last_end) >
-        kPauseSeconds * static_cast<double>(thread.loop.ticks_per_second)) {
-      thread.busy_since = now;
-    }
-    if (ready_at_ == 0) return;
-    const uint64_t from = ready_at_ > thread.busy_since ? ready_at_ : thread.busy_since;
-    if (now > from && now - from > thread.loop.threshold_ticks) tell_delay(thread, from, now);
+    step_ = ++thread.steps;
+    const uint64_t now = begun_at_ = begin_step();
+    if (now - thread.last_end > thread.pause_ticks) thread.busy_since = now;
+    if (ready_at_ != 0 && now - ready_at_ > thread.loop.threshold_ticks) judge_delay(now);
   }
   template <typename Error, typename... Arguments>
   void invocation_begin(const Error& error, const Arguments&...) {
@@ -302,23 +404,51 @@ class completion {
   const node* operation() const { return operation_; }
   uint64_t id() const { return task_.id; }  // REQUIRES: operation() is known
 
+  // What this handler does now, it does when it began: it is one of the short ones.
+  bool gives_its_time() const {
+    return running_ && operation_->took.are_short() && only_thread::is_alone();
+  }
+  uint64_t begun_at() const { return begun_at_; }  // REQUIRES: gives_its_time()
+  uint64_t step() const { return step_; }          // 0: not begun
+
  private:
-  uint64_t begin_step(thread_state& thread) {
-    thread.loop.first_task = &task_;
-    thread.loop.current = &task_;
-    return annotations()->step(&thread.loop, &task_, task_.spawned_at);
+  uint64_t begin_step() {
+    thread_->loop.first_task = &task_;
+    thread_->loop.current = &task_;
+    return thread_->probe->step(&thread_->loop, &task_, task_.spawned_at);
   }
 
   void end() {
     running_ = false;
-    thread_state& thread = this_thread();
+    thread_state& thread = *thread_;
+    uint64_t now;
     if (next_ != nullptr && next_->running_) {
-      next_->begin_step(thread);  // the handler in which this one ran goes on
+      now = next_->begin_step();  // the handler in which this one ran goes on
     } else {
-      thread.last_end = annotations()->idle(&thread.loop);
+      now = thread.last_end = thread.probe->idle(&thread.loop);
       thread.loop.first_task = nullptr;
       thread.loop.current = nullptr;
     }
+    operation_->took.note(step_, begun_at_, now, thread.short_ticks);
+  }
+
+  // Asked for where it matters only. No later than it was ready; 0: nobody knows.
+  uint64_t certainly_ready_at() const {
+    if (creator_operation_ == nullptr) return ready_at_;
+    if (!only_thread::is_alone()) return 0;
+    for (const completion* outer = next_; outer != nullptr; outer = outer->next_) {
+      if (outer->step_ == creator_step_) return 0;  // when in it?
+    }
+    const uint64_t end = creator_operation_->took.end_if_long(creator_step_);
+    return end > ready_at_ ? end : ready_at_;
+  }
+
+  void judge_delay(uint64_t now) {
+    const uint64_t ready_at = certainly_ready_at();
+    if (ready_at == 0) return;
+    thread_state& thread = *thread_;
+    const uint64_t from = ready_at > thread.busy_since ? ready_at : thread.busy_since;
+    if (now > from && now - from > thread.loop.threshold_ticks) tell_delay(thread, from, now);
   }
 
   void tell_delay(thread_state& thread, uint64_t from, uint64_t now) {
@@ -342,14 +472,19 @@ class completion {
     finding.task = operation_->name.c_str();
     finding.spawned_at = task_.spawned_at;
     finding.where = task_.spawned_at;
-    annotations()->finding(&finding);  // without its time, which others took from the loop
+    thread.probe->finding(&finding);  // without its time, which others took from the loop
   }
 
   const node* const operation_;
+  const node* creator_operation_ = nullptr;
+  uint64_t creator_step_ = 0;
   completion* next_;
+  thread_state* thread_ = nullptr;
   bool running_ = false;
+  uint64_t step_ = 0;
+  uint64_t begun_at_ = 0;
   uint64_t ready_at_ = 0;
-  // Both are filled in only if `operation_` is known: to clear them takes a while.
+  // Filled in only if needed: to clear them takes a while.
   loopsan_task task_;
   loopsan_task creator_;
 };
@@ -373,7 +508,14 @@ void creation(Context&, tracked_handler& handler, const char* object_type, void*
   made.operation = known;
   made.id = thread.new_id();
   made.parent_id = current != nullptr ? current->id() : 0;
-  made.created_at = annotations()->now();
+  if (current != nullptr && current->gives_its_time()) {
+    made.creator = current->operation();
+    made.creator_step = current->step();
+    made.created_at = current->begun_at();
+  } else {
+    made.creator = nullptr;
+    made.created_at = thread.probe->now();
+  }
   made.ready_at = known->ready_at_once ? made.created_at : 0;
 }
 
@@ -381,7 +523,14 @@ void creation(Context&, tracked_handler& handler, const char* object_type, void*
 template <typename... Arguments>
 void reactor_operation(const tracked_handler& handler, const char*, const Arguments&...) {
   record& known = handler.loopsan_record;
-  if (known.operation != nullptr) known.ready_at = annotations()->now();
+  if (known.operation == nullptr) return;
+  const completion* const current = this_thread().current;
+  if (known.creator != nullptr && current != nullptr && current->step() == known.creator_step) {
+    known.ready_at = known.created_at;  // done at once, in the handler that began it
+  } else {
+    known.creator = nullptr;
+    known.ready_at = annotations()->now();
+  }
 }
 
 template <typename... Arguments>

@@ -244,6 +244,7 @@ uint64_t Idle(loopsan_loop* loop) {
   }
   CloseStep(thread, now);
   ClearStep(*thread.cell);
+  thread.told_until = now;
   if (thread.partial) {
     thread.cell->call_ticks_in_step.store(0, kRelaxed);
   }

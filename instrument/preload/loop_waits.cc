@@ -210,10 +210,15 @@ template <typename Call>
       auto& waits = thread->cell->waits_with_timeout;
       waits.store(waits.load(kRelaxed) + 1, kRelaxed);
     }
-    EndTurn(*thread, Now(), LoopState::kIdle);
+    // A loop that tells all its steps and only looks, because more is to be done, does not
+    // wait: its next turn begins where the last step ended, and no clock is read.
+    const bool looks =
+        !may_sleep && told && !thread->partial && thread->cell->turn_steps.load(kRelaxed) != 0;
+    const uint64_t begin = looks ? thread->told_until : Now();
+    EndTurn(*thread, begin, LoopState::kIdle);
     const int ready = Undisturbed(*thread, call);
     if (LoopThread() != nullptr) {
-      BeginTurn(*thread, Now(), ready);
+      BeginTurn(*thread, looks ? begin : Now(), ready);
     }
     return ready;
   }

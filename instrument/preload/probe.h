@@ -54,6 +54,7 @@ struct ThreadState {
   // Of a loop that tells its steps; null: this thread's does not.
   loopsan_loop* loop;
   bool partial;              // LOOPSAN_LOOP_PARTIAL
+  uint64_t told_until;       // when the last step ended before the loop's own work
   uint64_t notable_ticks;    // shorter steps are only counted
   uint64_t turn_call_ticks;  // reported calls of the open turn
   uint64_t untold_calls;     // likewise, of a partial loop: those outside its steps

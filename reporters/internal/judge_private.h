@@ -123,6 +123,13 @@ struct Loop {
   uint64_t long_steps = 0;           // in the worst of the long turns
   std::string long_shares;           // likewise: who took most of it
   std::optional<LoopMeasured> last;  // the last measure
+  // What holds the loop up, as long as the step that began at `step_start` goes on.
+  struct OpenStall {
+    uint64_t step_start = 0;
+    uint64_t seen_at = 0;
+    Finding finding;  // as of `seen_at`
+  };
+  std::optional<OpenStall> open_stall;
 };
 
 // A step that took longer than the threshold.
@@ -273,6 +280,10 @@ class Judge::Private {
                             double seconds) const;
   // Whether a live line is due, at `at`; counts it as told.
   bool IsToldNow(const std::string& key, uint64_t at);
+  // Keeps it for snapshots.
+  void NoteOpenStall(judging::Process& process, judging::Loop& loop, const SampleTaken& taken,
+                     const UnwoundStack& stack, Finding finding, double so_far_seconds);
+  void AddOpenStalls(Report& report, std::vector<std::string>& keys) const;
   // Unless it is suppressed.
   void TellLiveStall(Finding& finding, double so_far_seconds) const;
   // The calls that are told by themselves leave `rest` of a step of `whole` seconds: that is

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <stdexcept>
 #include <string>
@@ -26,12 +25,6 @@ const loopsan_annotations* LookUp() noexcept {
              : nullptr;
 }
 
-uint64_t Nanoseconds() noexcept {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(now.tv_nsec);
-}
-
 #if defined(__x86_64__)
 bool KernelUsesTsc() noexcept {
   FILE* const file =
@@ -44,36 +37,29 @@ bool KernelUsesTsc() noexcept {
 }
 
 double MeasureTsc() noexcept {
-  const uint64_t start = Nanoseconds();
+  const uint64_t start = MonotonicNanoseconds();
   const uint64_t start_ticks = __builtin_ia32_rdtsc();
   uint64_t now = start;
-  while (now - start < 300'000) now = Nanoseconds();
+  while (now - start < 300'000) now = MonotonicNanoseconds();
   return static_cast<double>(__builtin_ia32_rdtsc() - start_ticks) /
          static_cast<double>(now - start) * 1e9;
 }
-
-const bool g_tsc = KernelUsesTsc();
 #endif
 
 }  // namespace
+
+#if defined(__x86_64__)
+const bool g_kernel_uses_tsc = KernelUsesTsc();
+#endif
 
 const loopsan_annotations* Annotations() noexcept {
   static const loopsan_annotations* const found = LookUp();
   return found;
 }
 
-uint64_t Ticks() noexcept {
-#if defined(__x86_64__)
-  if (g_tsc) [[likely]] {
-    return __builtin_ia32_rdtsc();
-  }
-#endif
-  return Nanoseconds();
-}
-
 double TicksPerSecond() noexcept {
 #if defined(__x86_64__)
-  static const double rate = g_tsc ? MeasureTsc() : 1e9;
+  static const double rate = g_kernel_uses_tsc ? MeasureTsc() : 1e9;
   return rate;
 #else
   return 1e9;

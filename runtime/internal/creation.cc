@@ -1,6 +1,8 @@
 // Who created a coroutine: found by walking frame pointers, kept in a ring of the
 // thread, so that a coroutine carries only a ticket.
 #include <array>
+#include <new>
+#include <utility>
 
 #include "runtime/internal/annotations.h"
 #include "runtime/internal/findings.h"
@@ -8,8 +10,6 @@
 #include "runtime/internal/stack_walk.h"
 
 namespace loopsan::internal {
-
-constinit thread_local size_t t_oversized = 0;
 
 namespace {
 
@@ -22,31 +22,26 @@ struct Creation {
   void* addresses[kDepth];
 };
 
+}  // namespace
+
 struct Creations {
   uint32_t last_ticket = 0;
   uintptr_t stack_end = 0;
   std::array<Creation, kRing> ring{};
 };
 
-thread_local Creations* t_creations = nullptr;
-
-[[gnu::noinline]] bool MakeCreations() noexcept {
+void PrepareCreations() noexcept {
+  if (t_runner.creations != nullptr) return;
   struct Owner {
-    ~Owner() {
-      delete t_creations;
-      t_creations = nullptr;
-    }
+    ~Owner() { delete std::exchange(t_runner.creations, nullptr); }
   };
   static thread_local Owner owner;
   (void)owner;
-  t_creations = new (std::nothrow) Creations;
-  if (t_creations != nullptr) t_creations->stack_end = StackEnd();
-  return t_creations != nullptr;
+  t_runner.creations = new (std::nothrow) Creations;
+  if (t_runner.creations != nullptr) t_runner.creations->stack_end = StackEnd();
 }
 
-}  // namespace
-
-// Each coroutine pays for this in debug mode: what is rarely needed is in functions of its own.
+// Each coroutine pays for this in debug mode: no call, no register saved.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 __attribute__((no_sanitize("address")))
@@ -54,26 +49,27 @@ __attribute__((no_sanitize("address")))
 #endif
 uint32_t
 RecordCreation() noexcept {
-  if (t_creations == nullptr && !MakeCreations()) [[unlikely]] {
-    return 0;
+  const Runner& runner = t_runner;
+  Creations* const creations = runner.creations;
+  if (creations == nullptr) [[unlikely]] {
+    return 0;  // there was no memory for it
   }
-  Creations& creations = *t_creations;
   // After 2^32 coroutines one gets the ticket that says nothing.
-  const uint32_t ticket = ++creations.last_ticket;
-  Creation& creation = creations.ring[ticket % kRing];
+  const uint32_t ticket = ++creations->last_ticket;
+  Creation& creation = creations->ring[ticket % kRing];
+  creation.ticket = ticket;
   // To the bottom of the step: behind it there is only the loop.
-  const uintptr_t end = t_runner.root != nullptr
-                            ? reinterpret_cast<uintptr_t>(t_runner.root->stack_frame)
-                            : creations.stack_end;
+  const uintptr_t end = runner.root != nullptr
+                            ? reinterpret_cast<uintptr_t>(runner.root->stack_frame)
+                            : creations->stack_end;
   creation.frames = WalkFrames(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), end,
                                creation.addresses, kDepth);
-  creation.ticket = ticket;
   return ticket;
 }
 
 size_t CreationStack(uint32_t ticket, void** addresses, size_t room) noexcept {
-  if (ticket == 0 || t_creations == nullptr) return 0;
-  const Creation& creation = t_creations->ring[ticket % kRing];
+  if (ticket == 0 || t_runner.creations == nullptr) return 0;
+  const Creation& creation = t_runner.creations->ring[ticket % kRing];
   if (creation.ticket != ticket) return 0;
   const size_t frames = creation.frames < room ? creation.frames : room;
   for (size_t i = 0; i < frames; ++i) addresses[i] = creation.addresses[i];

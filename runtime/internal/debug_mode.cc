@@ -16,7 +16,6 @@ namespace {
 // A step with that many transfers between coroutines and no wait is one that
 // goes from one ready thing to the next.
 constexpr uint32_t kManyTransfers = 1000;
-constexpr uint16_t kManySelfWakes = 1000;
 
 std::string Milliseconds(double seconds) {
   char text[32];
@@ -36,15 +35,20 @@ DebugMode::DebugMode(EventLoop* loop)
 
 DebugMode::~DebugMode() { EndLastStep(); }
 
-uint64_t DebugMode::Now() const {
-  if (!scripted_) [[likely]] {
-    return Ticks();
-  }
+uint64_t DebugMode::ScriptedNow() const {
   const auto since = LoopPrivate::port(*loop_).Now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::nanoseconds(since).count());
 }
 
+uint64_t DebugMode::TellStep(TaskState* task, Site created_at) {
+  return annotations_->step(&LoopPrivate::mutable_info(*loop_),
+                            task != nullptr ? &task->info : nullptr, created_at);
+}
+
+uint64_t DebugMode::TellIdle() { return annotations_->idle(&LoopPrivate::mutable_info(*loop_)); }
+
 void DebugMode::BeginRun() {
+  PrepareCreations();
   if (annotations_ != nullptr && !scripted_) {
     watched_ = annotations_->loop_begin(&LoopPrivate::mutable_info(*loop_)) != 0;
   }
@@ -63,63 +67,16 @@ void DebugMode::SetSlowStep() {
                                      ticks_per_second_);
 }
 
-void DebugMode::BeginStep(TaskState* task, Site created_at) {
-  uint64_t now = 0;
-  if (watched_) [[likely]] {
-    now = annotations_->step(&LoopPrivate::mutable_info(*loop_),
-                             task != nullptr ? &task->info : nullptr, created_at);
-  } else {
-    now = Now();
-  }
-  EndStep(now);
-  if (turn_is_over_) JudgeTurn();
-  open_ = true;
-  task_ = task;
-  if (task != nullptr) task->Ref();
-  created_at_ = created_at;
-  started_ = now;
-  transfers_ = t_runner.transfers;
-}
-
-void DebugMode::EndTurn() {
-  // The next step's beginning ends this one: one clock read less. The probe judges
-  // turns by itself, and a scripted clock shall not move in between.
-  turn_is_over_ = true;
-  if (watched_ || scripted_) EndLastStep();
-}
-
 void DebugMode::EndLastStep() {
-  if (open_) EndStep(watched_ ? annotations_->idle(&LoopPrivate::mutable_info(*loop_)) : Now());
+  if (open_) EndStep(watched_ ? TellIdle() : Now());
   JudgeTurn();
 }
 
-void DebugMode::JudgeTurn() {
-  turn_is_over_ = false;
-  if (turn_steps_ == 0) return;
-  if (turn_ticks_ > threshold_ && !turn_told_) [[unlikely]] {
-    ReportLongTurn(turn_ticks_);
-  }
-  turn_ticks_ = turn_steps_ = 0;
-  turn_told_ = false;
-  if (contributors_[0].ticks != 0) contributors_ = {};
-}
-
-void DebugMode::EndStep(uint64_t now) {
-  if (!open_) return;
-  open_ = false;
-  const uint64_t ticks = now > started_ ? now - started_ : 0;
-  turn_ticks_ += ticks;
-  ++turn_steps_;
-  if (ticks > threshold_ / 64) [[unlikely]] {
-    NoteContributor(ticks);
-  }
-  if (ticks > threshold_) [[unlikely]] {
+void DebugMode::JudgeStep(uint64_t ticks) {
+  NoteContributor(ticks);
+  if (ticks > threshold_) {
     ReportSlowStep(ticks);
     turn_told_ = true;
-  }
-  if (task_ != nullptr) {
-    if (task_->self_wakes != 0) task_->self_wake_ticks += ticks;
-    std::exchange(task_, nullptr)->Unref();
   }
 }
 
@@ -182,8 +139,7 @@ void DebugMode::ReportLongTurn(uint64_t ticks) {
   Report(found);
 }
 
-void DebugMode::NoteSelfWake(TaskState& task) {
-  if (++task.self_wakes < kManySelfWakes) return;
+void DebugMode::JudgeSelfWakes(TaskState& task) {
   // Dividing long work that way is right; asking again and again is not.
   constexpr double kShortStepSeconds = 20e-6;
   const double seconds = static_cast<double>(task.self_wake_ticks) / ticks_per_second_;

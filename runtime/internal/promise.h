@@ -17,6 +17,8 @@
 
 namespace loopsan::internal {
 
+// Before the loop of this thread runs in debug mode: RecordCreation() allocates nothing.
+void PrepareCreations() noexcept;
 // Debug mode: notes who is creating a coroutine (frame pointers permitting).
 // Returns a ticket for CreationStack().
 [[gnu::noinline]] uint32_t RecordCreation() noexcept;
@@ -27,7 +29,6 @@ void ReportOversizedFrame(Site defined_at, size_t bytes) noexcept;
 void ReportNeverAwaited(Site defined_at, uint32_t creation) noexcept;
 
 inline constexpr size_t kOversizedFrameBytes = 4096;
-extern constinit thread_local size_t t_oversized;  // bytes of the frame being created, if too many
 
 class PromiseBase {
  public:
@@ -35,9 +36,9 @@ class PromiseBase {
     frame.defined_at = defined_at;
     if (t_runner.debug) [[unlikely]] {
       creation = RecordCreation();
-    }
-    if (t_oversized != 0) [[unlikely]] {
-      ReportOversizedFrame(defined_at, std::exchange(t_oversized, 0));
+      if (t_runner.oversized != 0) [[unlikely]] {
+        ReportOversizedFrame(defined_at, std::exchange(t_runner.oversized, 0));
+      }
     }
   }
   PromiseBase(const PromiseBase&) = delete;
@@ -45,7 +46,7 @@ class PromiseBase {
 
   static void* operator new(size_t bytes) {
     if (bytes > kOversizedFrameBytes && t_runner.debug) [[unlikely]] {
-      t_oversized = bytes;
+      t_runner.oversized = bytes;
     }
     return AllocateFrame(bytes);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 
 #include "instrument/annotate.h"
@@ -13,6 +14,7 @@ class EventLoop;
 namespace loopsan::internal {
 
 class TaskState;
+struct Creations;
 
 struct Runner {
   EventLoop* loop;           // whose Run... is on this thread's stack
@@ -20,8 +22,10 @@ struct Runner {
   loopsan_async_root* root;  // of the running step
   void* bounce;              // address of the coroutine to go on with at the bottom of the step
   uint32_t transfers;
-  bool finished;  // the task's outermost coroutine has ended
-  bool debug;     // of the loop, while it runs
+  bool finished;         // the task's outermost coroutine has ended
+  bool debug;            // of the loop, while it runs
+  Creations* creations;  // of the thread, once it has run a loop in debug mode (creation.cc)
+  size_t oversized;      // bytes of the coroutine frame being created, if too many
 };
 
 extern constinit thread_local Runner t_runner;

@@ -23,17 +23,17 @@ __attribute__((no_sanitize("address")))
 inline uint32_t
 WalkFrames(uintptr_t frame, uintptr_t end, void** addresses, uint32_t room) noexcept {
   const uintptr_t last = end - 2 * sizeof(uintptr_t);
-  uint32_t frames = 0;
+  void** to = addresses;
+  void** const full = addresses + room;
   for (;;) {
     const auto* const words = reinterpret_cast<const uintptr_t*>(frame);
     const uintptr_t next = words[0];
-    const uintptr_t address = words[1];
-    if (address < 4096) break;
-    addresses[frames++] = reinterpret_cast<void*>(address);
-    if (frames == room || next <= frame || next > last || next % 8 != 0) break;
+    if (words[1] < 4096) break;
+    *to++ = reinterpret_cast<void*>(words[1]);
+    if (next <= frame || next > last || next % 8 != 0 || to == full) break;
     frame = next;
   }
-  return frames;
+  return static_cast<uint32_t>(to - addresses);
 }
 
 // Of the caller.

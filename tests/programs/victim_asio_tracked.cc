@@ -179,6 +179,51 @@ void SlowDestructor() {
   io.run();
 }
 
+// A handler that posts itself again, a thousand times.
+struct Link {
+  net::io_context* io;
+  void (*visit)(net::io_context& io, int number);
+  int number;
+
+  void operator()() const {
+    visit(*io, number);
+    if (number < 1000) net::post(*io, Link{io, visit, number + 1});
+  }
+};
+
+void RunLinks(void (*visit)(net::io_context& io, int number)) {
+  net::io_context io;
+  net::post(io, Link{&io, visit, 1});
+  io.run();
+}
+
+// A handler of a kind that has always been short posts what then has to wait for another.
+void LateBehindShort() {
+  RunLinks([](net::io_context& io, int number) {
+    if (number != 900) return;
+    net::post(io, [] { usleep(250'000); });
+    net::post(io, [] {});
+  });
+}
+
+// The first of a kind to be long had posted before.
+void FirstLong() {
+  RunLinks([](net::io_context& io, int number) {
+    if (number != 900) return;
+    net::post(io, [] {});
+    usleep(250'000);
+  });
+}
+
+// And another of this kind: what a handler creates is of one kind for four generations.
+void SecondLong() {
+  RunLinks([](net::io_context& io, int number) {
+    if (number != 900 && number != 904) return;
+    net::post(io, [] {});
+    usleep(250'000);
+  });
+}
+
 struct Scenario {
   const char* name;
   void (*run)();
@@ -195,6 +240,9 @@ constexpr Scenario kScenarios[] = {
     {"cancelled", Cancelled},
     {"thread_pool", ThreadPool},
     {"slow_destructor", SlowDestructor},
+    {"late_behind_short", LateBehindShort},
+    {"first_long", FirstLong},
+    {"second_long", SecondLong},
 #ifdef LOOPSAN_VICTIM_COROUTINES
     {"coroutine", Coroutine},
 #endif

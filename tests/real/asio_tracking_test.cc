@@ -49,6 +49,27 @@ TEST_P(AsioTracking, TellsAHandlerThatWaitedForOthers) {
   EXPECT_THAT(std::string(delays[0]["message"]), HasSubstr("was ready for"));
 }
 
+// What short handlers create is given the time when they began.
+TEST_P(AsioTracking, TellsTheDelayOfWhatAShortHandlerCreated) {
+  const LoopsanResult result = Run("late_behind_short");
+  SCOPED_TRACE(Describe(result));
+  EXPECT_THAT(FindingsThat(result.report, {.rule = "handler-delay"}), SizeIs(1));
+}
+
+TEST_P(AsioTracking, TakesNoDelayFromAHandlerThatWasLongForTheFirstTime) {
+  const LoopsanResult result = Run("first_long");
+  SCOPED_TRACE(Describe(result));
+  EXPECT_THAT(FindingsThat(result.report, {.rule = "handler-delay"}), IsEmpty());
+  EXPECT_THAT(FindingsThat(result.report, {.rule = "blocking-call", .calls = {"usleep"}}),
+              SizeIs(1));
+}
+
+TEST_P(AsioTracking, ReadsTheClockForAKindOfHandlerOfWhichOneWasLong) {
+  const LoopsanResult result = Run("second_long");
+  SCOPED_TRACE(Describe(result));
+  EXPECT_THAT(FindingsThat(result.report, {.rule = "handler-delay"}), SizeIs(1));
+}
+
 TEST_P(AsioTracking, CallsATimerStormALongTurnAtMost) {
   const LoopsanResult result = Run("timer_storm");
   SCOPED_TRACE(Describe(result));

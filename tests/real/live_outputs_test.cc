@@ -236,9 +236,8 @@ TEST(Pushgateway, HasTheMetricsOfAShortJob) {
                    .environment = {},
                    .directory = directory.path()});
   ASSERT_TRUE(WaitForPort(port));
-  const Finished job =
-      RunCommand(UnderLoopsan({"--pushgateway=127.0.0.1:" + std::to_string(port)},
-                              PlantedBlock("0.3", 1, false)));
+  const Finished job = RunCommand(UnderLoopsan({"--pushgateway=127.0.0.1:" + std::to_string(port)},
+                                               PlantedBlock("0.3", 1, false)));
   EXPECT_EQ(job.exit_code, 0) << job.err;
   EXPECT_THAT(FetchPage(port, "/metrics").body,
               HasSubstr("loopsan_blocking_calls_total{category=\"sleep\",instance=\"\",job="
@@ -252,8 +251,8 @@ TEST(FindingsLog, HasALineForEachFindingWhileTheProgramRuns) {
   const TemporaryDirectory directory;
   const std::string file = directory / "findings.jsonl";
   Process run(UnderLoopsan({"--findings=" + file}, PlantedBlock("0.2", 3, true)));
-  ASSERT_TRUE(WaitUntil(
-      [&] { return std::filesystem::exists(file) && ReadFile(file).ends_with('\n'); }));
+  ASSERT_TRUE(
+      WaitUntil([&] { return std::filesystem::exists(file) && ReadFile(file).ends_with('\n'); }));
   ASSERT_TRUE(run.WaitForOutput("blocked "));
   run.Signal(SIGTERM);
   run.Wait();
