@@ -240,8 +240,16 @@ TEST(Metrics, LeadFromAnAlertToTheLineOfCode) {
               EndsWith("chat_server.cc:" + std::to_string(store.value("line", 0))));
 }
 
-// Three programs under one `loopsan run`; the chat blocks 50 ms each second.
-TEST(Metrics, AreTrueForRedisAndNodeAndACoroutineServerInOneRun) {
+// What blocks_each_second.py says its first `count` blocks took.
+double SecondsThatTook(const std::string& output, int count) {
+  const std::string before = "blocked " + std::to_string(count) + " ";
+  const size_t line = output.find(before);
+  EXPECT_NE(line, std::string::npos) << before << "in: " << output;
+  return line == std::string::npos ? 0 : std::stod(output.substr(line + before.size()));
+}
+
+// Four programs under one `loopsan run`; the chat and Python block 50 ms each second.
+TEST(Metrics, AreTrueForRedisNodePythonAndACoroutineServerInOneRun) {
   const TemporaryDirectory directory;
   const std::string redis_port = std::to_string(PickFreePort());
   const char* script =
@@ -249,12 +257,15 @@ TEST(Metrics, AreTrueForRedisAndNodeAndACoroutineServerInOneRun) {
     children=$!
     node "$3" &
     children="$children $!"
+    python3 "$5" &
+    children="$children $!"
     "$4" --port 0 --archive direct &
     trap "kill $children $!" TERM
     wait
     wait)";
   WatchedRun run({"sh", "-c", script, "sh", redis_port, directory.path(),
-                  ScriptPath("node/asks_itself.js"), LOOPSAN_CHAT_SERVER});
+                  ScriptPath("node/asks_itself.js"), LOOPSAN_CHAT_SERVER,
+                  ScriptPath("python/blocks_each_second.py")});
   ASSERT_TRUE(WaitForPort(std::stoi(redis_port)));
   Process redis_load({.arguments = {"redis-benchmark", "-p", redis_port, "-c", "5", "-t", "set,get",
                                     "-r", "1000", "-l", "-q"}});
@@ -265,7 +276,7 @@ TEST(Metrics, AreTrueForRedisAndNodeAndACoroutineServerInOneRun) {
   Prometheus other({.ports = {run.metrics_port()}});
   const std::string blocks = "sum(loopsan_site_blocks_total{process=\"chat_server\"})";
   // Rates over 8 s need as much to look at.
-  for (const std::string process : {"redis-server", "node", "chat_server"}) {
+  for (const std::string process : {"redis-server", "node", "python3", "chat_server"}) {
     const std::string of_process = "{process=\"" + process + "\"}";
     ASSERT_TRUE(prometheus.WaitForData("loopsan_turns_total" + of_process +
                                        " and loopsan_turns_total" + of_process + " offset 9s"))
@@ -302,16 +313,27 @@ TEST(Metrics, AreTrueForRedisAndNodeAndACoroutineServerInOneRun) {
     }
   }
 
-  const double count = prometheus.Value(blocks);
-  const double seconds = prometheus.Value(
-      "sum(loopsan_blocking_seconds_total{process=\"chat_server\",category=\"sleep\"})");
-  EXPECT_NEAR(seconds, 0.05 * count, 0.05 * 0.05 * count) << "each block is 50 ms";
+  // Count and time of the same scrape.
+  std::map<std::string, double> sleeps;
+  for (const Json& sample :
+       prometheus.Query("{__name__=~\"loopsan_blocking_(calls|seconds)_total\","
+                        "process=\"python3\",category=\"sleep\"}")) {
+    sleeps[sample["metric"]["__name__"]] = std::stod(sample["value"][1].get<std::string>());
+  }
+  const double python_count = sleeps["loopsan_blocking_calls_total"];
+  EXPECT_GE(python_count, 5);
+  const double truth = SecondsThatTook(run.process().output(), static_cast<int>(python_count));
+  EXPECT_NEAR(sleeps["loopsan_blocking_seconds_total"], truth, 0.05 * truth);
+
+  const double chat_count = prometheus.Value(blocks);
+  EXPECT_GE(prometheus.Value("sum(loopsan_blocking_seconds_total{process=\"chat_server\"})"),
+            0.05 * chat_count);
   const LoopsanResult result = run.Stop();
   SCOPED_TRACE(Describe(result));
   const auto found =
       FindingsThat(result.report, {.rule = "blocking-call", .function = "KeepArchive"});
   ASSERT_THAT(found, SizeIs(1));
-  EXPECT_EQ(found[0]["count"], count);
+  EXPECT_EQ(found[0]["count"], chat_count);
 }
 
 }  // namespace
