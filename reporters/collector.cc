@@ -141,6 +141,7 @@ class SessionCollector : public Collector {
 
   MetricsSnapshot Metrics() override {
     arena_->header().metrics_wanted.store(1, std::memory_order_relaxed);
+    WaitForMeasures();
     MetricsSnapshot snapshot;
     if (Ask([&](Judge& judge) { FillMetrics(judge, snapshot); })) return snapshot;
     const std::lock_guard lock(mutex_);
@@ -195,6 +196,17 @@ class SessionCollector : public Collector {
   uint64_t LoopsRefused() {
     if (!arena_->exhausted()) return 0;  // the next wait found room
     return arena_->header().claims_refused.load(std::memory_order_relaxed);
+  }
+
+  // Of this moment: what a scrape sees of a loop is not older than the watcher's period.
+  void WaitForMeasures() {
+    constexpr std::chrono::milliseconds kLongest{100};
+    if (watcher_ == nullptr) return;
+    const uint64_t wanted = watcher_->WantMeasures();
+    const auto end = std::chrono::steady_clock::now() + kLongest;
+    while (!watcher_->HasMeasured(wanted) && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
 
   // Waits for the answer. False if the judge has gone.

@@ -153,7 +153,7 @@ void Watcher::Measure(Process& process, Thread& thread, const SegmentCell& cell,
   if (!thread.meter) thread.meter.emplace(clock_->Ticks(kMeasureSeconds));
   const std::optional<uint64_t> ran =
       times ? std::optional<uint64_t>(times->run_nanoseconds) : std::nullopt;
-  if (const auto measure = thread.meter->Look(cell, ran, now, last)) {
+  if (const auto measure = thread.meter->Look(cell, ran, now, last || measures_now_)) {
     sink_(LoopMeasured{.process = process.key,
                        .cell = thread.cell,
                        .tid = thread.probe->tid(),
@@ -169,6 +169,8 @@ void Watcher::Measure(Process& process, Thread& thread, const SegmentCell& cell,
 }
 
 void Watcher::Tick(uint64_t now) {
+  const uint64_t wanted = measures_wanted_.load(std::memory_order_relaxed);
+  measures_now_ = wanted != measures_made_.load(std::memory_order_relaxed);
   if (last_tick_ != 0) {
     const double gap = clock_->Seconds(now - last_tick_);
     if (gap > PeriodSeconds() + 0.030) {
@@ -222,6 +224,8 @@ void Watcher::Tick(uint64_t now) {
     next_publication_ = now + clock_->Ticks(kCountSeconds);
     Publish();
   }
+  // Release: who sees the number finds the measures handed over.
+  measures_made_.store(wanted, std::memory_order_release);
   last_tick_ = clock_->Now();
 }
 

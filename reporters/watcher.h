@@ -38,6 +38,13 @@ class Watcher {
   // The judge is done with this slot; the next tick recycles it. Any thread.
   void Release(uint32_t slot);
 
+  // Asks for measures of all loops at the next tick, however fresh the last ones are. Returns
+  // a number: they have been handed over once HasMeasured() it. Any thread.
+  uint64_t WantMeasures() { return measures_wanted_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  bool HasMeasured(uint64_t number) const {
+    return measures_made_.load(std::memory_order_acquire) >= number;
+  }
+
   // How long to wait between ticks.
   double PeriodSeconds() const;
 
@@ -102,6 +109,9 @@ class Watcher {
     std::string reason;
   };
   Way remote_, snapshot_, syscall_file_, perf_, signal_;
+  std::atomic<uint64_t> measures_wanted_{0};
+  std::atomic<uint64_t> measures_made_{0};
+  bool measures_now_ = false;
   uint64_t next_publication_ = 0;
   mutable std::mutex published_mutex_;
   std::vector<Capability> published_capabilities_;
