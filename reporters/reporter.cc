@@ -40,6 +40,7 @@ struct OwnerRule {
 // Functions by which a library is known even where it is linked statically or
 // is a header.
 constexpr OwnerRule kFunctionRules[] = {
+    {"loopsan::internal::", "the runtime"},
     {"boost::asio::", "Asio"},
     {"asio::", "Asio"},
     {"uv_", "libuv"},
