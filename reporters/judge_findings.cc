@@ -1,5 +1,6 @@
 // Findings: merged by stack, counted, ranked.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,6 +38,17 @@ std::string_view SourceName(StackSource source) {
       return "signal";
   }
   return "none";
+}
+
+void NameSite(const Finding& finding, MetricSite& site) {
+  const SourcePlace place = PlaceToAnnotate(finding);
+  const ReportFrame* const own = OwnFrame(finding.stack);
+  site.rule = LabelText(finding.rule);
+  site.function =
+      LabelText(place.function.empty() && own != nullptr ? own->function : place.function);
+  if (!place.file.empty()) {
+    site.location = LabelText(absl::StrCat(FileLabel(place.file), ":", place.line));
+  }
 }
 
 // Of a call by its name; the others have one by their rule.
@@ -161,33 +173,35 @@ std::set<std::pair<uint32_t, uint32_t>> Judge::Private::UnprovenNow() const {
 void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
   const std::set<std::pair<uint32_t, uint32_t>> unproven = UnprovenNow();
   metrics_.FillSnapshot(snapshot, unproven);
-  std::map<std::pair<std::string, std::string>, MetricSite> sites;  // by process, fingerprint
+  struct Place {
+    MetricSite site;
+    const Finding* finding = nullptr;
+  };
+  std::map<std::pair<std::string, std::string>, Place> by_identity;  // process, fingerprint
   for (const auto& [key, entry] : findings_) {
     const Finding& finding = entry.finding;
     const bool proven = std::any_of(entry.loops.begin(), entry.loops.end(),
                                     [&](const auto& loop) { return !unproven.contains(loop); });
     const bool suppressed = actions_.is_suppressed && actions_.is_suppressed(finding);
     if (IsNote(finding) || !proven || suppressed) continue;
-    const std::string process = metrics_.NameOf(finding.executable);
-    MetricSite& site = sites[{process, finding.fingerprint}];
-    if (site.count == 0) {
-      const SourcePlace place = PlaceToAnnotate(finding);
-      site.process = process;
-      site.fingerprint = finding.fingerprint;
-      site.rule = LabelText(finding.rule);
-      const ReportFrame* const own = OwnFrame(finding.stack);
-      site.function =
-          LabelText(place.function.empty() && own != nullptr ? own->function : place.function);
-      if (!place.file.empty()) {
-        site.location = LabelText(absl::StrCat(FileLabel(place.file), ":", place.line));
-      }
-    }
-    site.count += finding.count;
-    site.seconds += finding.total_seconds;
+    Place& place = by_identity[{metrics_.NameOf(finding.executable), finding.fingerprint}];
+    place.finding = &finding;
+    place.site.count += finding.count;
+    place.site.seconds += finding.total_seconds;
   }
-  for (auto& [labels, site] : sites) snapshot.sites.push_back(std::move(site));
-  std::stable_sort(snapshot.sites.begin(), snapshot.sites.end(),
-                   [](const MetricSite& a, const MetricSite& b) { return a.seconds > b.seconds; });
+  std::vector<Place> places;
+  for (auto& [identity, place] : by_identity) {
+    std::tie(place.site.process, place.site.fingerprint) = identity;
+    places.push_back(std::move(place));
+  }
+  std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return a.site.seconds > b.site.seconds;
+  });
+  for (Place& place : places) {
+    // Only these are named.
+    if (snapshot.sites.size() < options_.metrics_sites) NameSite(*place.finding, place.site);
+    snapshot.sites.push_back(std::move(place.site));
+  }
   snapshot.dropped = dropped_;
 }
 

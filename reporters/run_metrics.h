@@ -75,6 +75,7 @@ struct ExecutorLabels {
 struct MetricSite {
   std::string process;
   std::string fingerprint;
+  // Of those that are to be named:
   std::string rule;
   std::string function;
   std::string location;  // "file:line"; empty if unknown

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 #include <sstream>
 
+#include "prometheus/text_serializer.h"
 #include "tests/reporters/golden.h"
 
 namespace loopsan {
@@ -70,6 +73,34 @@ TEST(PrometheusMetrics, IsTheGoldenText) {
   const std::string version = "version=\"" LOOPSAN_VERSION "\"";
   text.replace(text.find(version), version.size(), "version=\"1.2.3\"");
   ExpectGolden("metrics.prom", text);
+}
+
+// The number behind the last space, and what stands before it.
+std::map<std::string, double> SamplesOf(const std::string& text) {
+  std::map<std::string, double> samples;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    const size_t space = line.rfind(' ');
+    samples[line.substr(0, space)] = line.starts_with('#') ? 0 : std::stod(line.substr(space + 1));
+  }
+  return samples;
+}
+
+TEST(PrometheusMetrics, AreWhatTheLibraryWrites) {
+  MetricsSnapshot snapshot = SampleSnapshot();
+  snapshot.loops[{"a\"b\\c\nd", "", 42}] = snapshot.loops.begin()->second;
+  snapshot.loops[{"a\"b\\c\nd", "loop", 42}].busy_seconds = std::nan("");
+  const auto families = MetricFamilies(snapshot, {});
+  const auto ours = SamplesOf(MetricsText(families));
+  const auto theirs = SamplesOf(prometheus::TextSerializer().Serialize(families));
+  ASSERT_EQ(ours.size(), theirs.size());
+  auto their = theirs.begin();
+  for (const auto& [name, value] : ours) {
+    EXPECT_EQ(name, their->first);
+    const bool both_are_none = std::isnan(value) && std::isnan(their->second);
+    EXPECT_TRUE(both_are_none || value == their->second) << name << ": " << value;
+    ++their;
+  }
 }
 
 TEST(PrometheusMetrics, CumulatesBuckets) {
