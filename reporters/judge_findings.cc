@@ -194,9 +194,8 @@ void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
     std::tie(place.site.process, place.site.fingerprint) = identity;
     places.push_back(std::move(place));
   }
-  std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
-    return a.site.seconds > b.site.seconds;
-  });
+  std::stable_sort(places.begin(), places.end(),
+                   [](const Place& a, const Place& b) { return a.site.seconds > b.site.seconds; });
   for (Place& place : places) {
     // Only these are named.
     if (snapshot.sites.size() < options_.metrics_sites) NameSite(*place.finding, place.site);

@@ -45,6 +45,20 @@ absl::Status BadValue(std::string_view value, std::string_view expected) {
       absl::StrCat("bad value '", Absl(value), "'; expected ", Absl(expected)));
 }
 
+absl::Status CheckGateway(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  int port = 0;
+  const char* const end = text.data() + text.size();
+  if (colon == std::string_view::npos || colon == 0 || text.find('/') != std::string_view::npos) {
+    return BadValue(text, "HOST:PORT, without http:// and a path");
+  }
+  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, port);
+  if (error != std::errc() || rest != end || port < 1 || port > 65535) {
+    return BadValue(text, "HOST:PORT, a port of 1 to 65535");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Parse(std::string_view text, double& value) { return ParseDuration(text, value); }
 
 absl::Status Parse(std::string_view text, std::string& value) {
@@ -310,8 +324,9 @@ absl::Status ParseOptions(std::string_view text, Options& options) {
 absl::Status SetOption(std::string_view name, std::string_view value, Options& options) {
   const std::string key = absl::StrReplaceAll(Absl(name), {{"-", "_"}});
   absl::Status status;
-  if (ListenAddress unused; key == "metrics" && !value.empty()) {
-    status = ParseListenAddress(value, unused);
+  if (!value.empty() && (key == "metrics" || key == "pushgateway")) {
+    ListenAddress unused;
+    status = key == "metrics" ? ParseListenAddress(value, unused) : CheckGateway(value);
     if (!status.ok()) return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
   }
 #define LOOPSAN_OPTION(option, field, kind, default_text, help)                        \
@@ -342,9 +357,9 @@ absl::Status ParseDuration(std::string_view text, double& seconds) {
   if (error != std::errc()) return BadValue(text, kExpected);
   const std::string_view unit(rest, static_cast<size_t>(end - rest));
   if (unit == "us") {
-    number *= 1e-6;
+    number /= 1e6;  // not times 1e-6: 9 ms are 0.009 s, to the last digit
   } else if (unit == "ms") {
-    number *= 1e-3;
+    number /= 1e3;
   } else if (unit != "s" && !unit.empty()) {
     return BadValue(text, kExpected);
   }
@@ -357,7 +372,9 @@ absl::Status ParseDuration(std::string_view text, double& seconds) {
 }
 
 absl::Status ParseListenAddress(std::string_view text, ListenAddress& address) {
-  constexpr std::string_view kExpected = "a port, or an address and a port: 127.0.0.1:9464";
+  constexpr std::string_view kExpected =
+      "a port, or an address and a port: 127.0.0.1:9464 (in LOOPSAN_OPTIONS with quotes: "
+      "metrics='127.0.0.1:9464')";
   const size_t colon = text.rfind(':');
   const std::string_view port_text =
       colon == std::string_view::npos ? text : text.substr(colon + 1);

@@ -71,9 +71,10 @@ RunMetrics::RunMetrics(const TickClock* clock, std::vector<double> bounds, bool 
 
 void RunMetrics::Begin(ProcessKey process, pid_t pid, const std::string& executable,
                        const std::string& started_as) {
-  const std::string name = FileLabel(started_as.empty() ? executable : started_as);
+  // One that has ended already does not say; its likes did.
+  const std::string name = started_as.empty() ? NameOf(executable) : FileLabel(started_as);
   processes_[process] = {name, pid, {}};
-  if (names_.size() < kMaxLabels) names_[executable] = name;
+  if (!started_as.empty() && names_.size() < kMaxLabels) names_[executable] = name;
 }
 
 std::string RunMetrics::NameOf(const std::string& executable) const {

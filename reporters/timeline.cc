@@ -76,6 +76,9 @@ std::optional<LoopMeasure> LoopMeter::Look(const SegmentCell& cell,
     longest_ever_ = cell.longest_step;
   }
   longest_open_ = 0;
+  // What was taken for busy and turned out to be idle is not counted a second time.
+  counters.busy = std::max(counters.busy, before_.busy);
+  counters.idle = std::max(counters.idle, before_.idle);
   before_ = counters;
   return measure;
 }

@@ -148,8 +148,22 @@ double Watcher::WaitedSince(const Thread& thread, uint64_t start) const {
   return static_cast<double>(until->wait_nanoseconds - before) * 1e-9;
 }
 
-void Watcher::Measure(Process& process, Thread& thread, const SegmentCell& cell,
+// A wait that turned out to be the loop's own while it went on: the probe will know when it
+// returns.
+void Watcher::CutAtOwnWait(const Process& process, const Thread& thread, SegmentCell& cell) {
+  if (cell.state != LoopState::kInStep || cell.exact.start != 0) return;
+  const auto call = process.reader.CallInProgress(thread.cell);
+  if (!call || call->place == kNoIndex || call->start < cell.step_start) return;
+  const auto place = process.reader.Place(call->place);
+  if (!place || place->verdict != segment::Verdict::kIdle) return;
+  cell.busy_ticks += call->start - cell.step_start;
+  cell.last_change = call->start;
+  cell.state = LoopState::kIdle;
+}
+
+void Watcher::Measure(Process& process, Thread& thread, SegmentCell cell,
                       const std::optional<ProcessorTimes>& times, uint64_t now, bool last) {
+  CutAtOwnWait(process, thread, cell);
   if (!thread.meter) thread.meter.emplace(clock_->Ticks(kMeasureSeconds));
   const std::optional<uint64_t> ran =
       times ? std::optional<uint64_t>(times->run_nanoseconds) : std::nullopt;

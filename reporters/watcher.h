@@ -80,7 +80,8 @@ class Watcher {
   void Publish();
   void NoteScheduling(Process& process, Thread& thread, const std::optional<ProcessorTimes>& times,
                       uint64_t now);
-  void Measure(Process& process, Thread& thread, const SegmentCell& cell,
+  static void CutAtOwnWait(const Process& process, const Thread& thread, SegmentCell& cell);
+  void Measure(Process& process, Thread& thread, SegmentCell cell,
                const std::optional<ProcessorTimes>& times, uint64_t now, bool last);
   double WaitedSince(const Thread& thread, uint64_t start) const;
 

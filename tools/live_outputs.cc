@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
 #include <streambuf>
 #include <utility>
@@ -155,8 +156,21 @@ std::string LiveOutputs::Metrics() const {
 }
 
 // Under another name until it is complete: whoever reads the file sees all of it.
+// A device or a pipe is written to, and what a link leads to is replaced, not the link.
 absl::Status LiveOutputs::WriteMetricsFile() const {
-  const std::string& path = options_.metrics_path;
+  std::string path = options_.metrics_path;
+  std::error_code unknown;
+  if (const auto real = std::filesystem::canonical(path, unknown); !unknown) path = real.string();
+  const auto kind = std::filesystem::status(path, unknown).type();
+  if (kind != std::filesystem::file_type::regular &&
+      kind != std::filesystem::file_type::not_found) {
+    const int descriptor = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    const int error = descriptor < 0 ? errno : WriteAll(descriptor, Metrics());
+    if (descriptor >= 0) close(descriptor);
+    if (error == 0) return absl::OkStatus();
+    return Failed(absl::StrCat("--metrics-file: cannot write ", path), error,
+                  "name a regular file");
+  }
   const std::string unfinished = absl::StrCat(path, ".", getpid(), ".tmp");
   const auto fail = [&](int error) {
     unlink(unfinished.c_str());
@@ -180,6 +194,13 @@ void LiveOutputs::Note(absl::Status status) {
   first_error_.Update(std::move(status));
 }
 
+absl::Status LiveOutputs::WriteFindings(const Report& report, FindingsLog::Lines which) {
+  const absl::Status status = findings_->Write(report, absl::Now(), which);
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("--findings=", options_.findings_path, ": ",
+                                                  std::string(status.message())));
+}
+
 void LiveOutputs::WriteNowAndThen() {
   std::unique_lock lock(mutex_);
   for (int look = 1;; ++look) {
@@ -187,9 +208,8 @@ void LiveOutputs::WriteNowAndThen() {
     if (stop_) return;
     lock.unlock();
     if (findings_ != nullptr) {
-      Note(findings_->Write(
-          Snapshot(), absl::Now(),
-          look % kLooksForAgain == 0 ? FindingsLog::Lines::kAll : FindingsLog::Lines::kNewOnly));
+      Note(WriteFindings(Snapshot(), look % kLooksForAgain == 0 ? FindingsLog::Lines::kAll
+                                                                : FindingsLog::Lines::kNewOnly));
     }
     if (!options_.metrics_path.empty() && options_.metrics_path != "-" &&
         look % kLooksForFile == 0) {
@@ -207,7 +227,7 @@ absl::Status LiveOutputs::Finish(const Report& report) {
   stop_changed_.notify_all();
   if (writer_.joinable()) writer_.join();
   absl::Status status = std::exchange(first_error_, absl::OkStatus());
-  if (findings_ != nullptr) status.Update(findings_->Write(report, absl::Now()));
+  if (findings_ != nullptr) status.Update(WriteFindings(report, FindingsLog::Lines::kAll));
   if (options_.metrics_path == "-") {
     if (const int error = WriteAll(STDOUT_FILENO, Metrics()); error != 0) {
       status.Update(Failed("--metrics-file: cannot write standard output", error, "name a file"));

@@ -49,6 +49,7 @@ class LiveOutputs {
   absl::Status Serve();
   absl::Status OpenFindings();
   void WriteNowAndThen();
+  absl::Status WriteFindings(const Report& report, FindingsLog::Lines which);
   Report Snapshot() const;
   std::string Metrics() const;
   absl::Status WriteMetricsFile() const;

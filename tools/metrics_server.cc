@@ -103,9 +103,9 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Listen
   server->host_ = address.address;
   server->is_local_ = IsLoopback(address.address);
   const std::string listen = absl::StrCat(address.address, ":", address.port);
-  // Small: each thread is one more in a tool that is there to save time.
-  const char* options[] = {"listening_ports",    listen.c_str(), "num_threads", "3",
-                           "request_timeout_ms", "10000",        nullptr};
+  // Who connects and asks nothing has a thread for a second: Prometheus gets through.
+  const char* options[] = {"listening_ports",    listen.c_str(), "num_threads", "16",
+                           "request_timeout_ms", "1000",         nullptr};
   mg_callbacks callbacks{};
   callbacks.log_message = Log;
   const struct sigaction before = [] {
@@ -161,7 +161,8 @@ absl::Status PushMetrics(const std::string& gateway, const std::string& job,
   mg_write(connection, text.data(), text.size());
   absl::Status status;
   if (mg_get_response(connection, error, sizeof error, kPushTimeoutMilliseconds) < 0) {
-    status = fail(error);
+    status = fail(
+        absl::StrCat("no answer within ", kPushTimeoutMilliseconds / 1000, " s (", error, ")"));
   } else if (const mg_response_info* response = mg_get_response_info(connection);
              response == nullptr || response->status_code / 100 != 2) {
     status = fail(absl::StrCat("it answered ", response != nullptr ? response->status_code : 0));

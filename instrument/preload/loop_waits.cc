@@ -235,8 +235,15 @@ template <typename Call>
   const uint64_t start = Now();
   const uint64_t kept = static_cast<uint64_t>(fd);
   const uint64_t sequence = EnterCall(*thread, call_id, caller, kept, 0, place, start);
-  return Finish<int>(*thread, sequence, segment::Category::kWait, call_id, caller, start, kept, 0,
-                     call, place);
+  const int ready = Finish<int>(*thread, sequence, segment::Category::kWait, call_id, caller, start,
+                                kept, 0, call, place);
+  if (!told && place != kNoIndex && LoopThread() != nullptr && IsIdlePlace(slot, place)) {
+    // Meanwhile the collector has found out that this was the loop's own.
+    EndTurn(*thread, start, LoopState::kIdle);
+    MakeOwnPlace(*thread, place, fd, caller);
+    BeginTurn(*thread, Now(), ready);
+  }
+  return ready;
 }
 
 // The descriptor is gone: waits on its number are other waits from now on.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -19,7 +20,6 @@ namespace loopsan::testing {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -130,6 +130,29 @@ TEST(LiveMetrics, AddUpToTheTimeThatPassed) {
               Value(samples, "loopsan_loop_busy_seconds_total" + labels), 0.01 * ran);
 }
 
+// nginx waits at one place to try epoll out, and at another ever after: each worker's first
+// wait there is long, and the loop's own.
+TEST(LiveMetrics, KnowIdleWorkersForIdle) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "nginx.conf")
+      << "worker_processes 2; daemon off; pid " << directory.path() << "/pid; error_log "
+      << directory.path() << "/error;\nevents { worker_connections 16; }\nhttp { access_log off; "
+      << "server { listen unix:" << directory.path() << "/socket; } }\n";
+  Served run({"nginx", "-p", directory.path(), "-c", directory / "nginx.conf"});
+  const std::string labels = R"({process="nginx",loop="nginx"})";
+  Samples samples;
+  ASSERT_TRUE(WaitUntil([&] {
+    samples = run.Scrape();
+    return Value(samples, R"(loopsan_loops{process="nginx"})") == 2 &&
+           Value(samples, "loopsan_loop_busy_seconds_total" + labels) +
+                   Value(samples, "loopsan_idle_seconds_total" + labels) >
+               6;
+  }));
+  EXPECT_LT(Value(samples, "loopsan_loop_busy_seconds_total" + labels), 1);
+  run.process().Signal(SIGTERM);
+  EXPECT_EQ(run.process().Wait().exit_code, 0);
+}
+
 TEST(LiveMetrics, AreServedReadOnlyAndToNobodyElsesName) {
   Served run(PlantedBlock("0.3", 1, true));
   ASSERT_TRUE(run.process().WaitForOutput("blocked "));
@@ -195,6 +218,9 @@ TEST(LiveMetrics, SayWhatIsWrongWithThePort) {
   EXPECT_EQ(second.exit_code, 125);
   EXPECT_THAT(second.err, AllOf(HasSubstr("--metrics: cannot listen at 127.0.0.1:"),
                                 HasSubstr("--metrics=127.0.0.1:0")));
+  const Finished gateway = RunCommand(UnderLoopsan({"--pushgateway=http://localhost:1"}, {"true"}));
+  EXPECT_EQ(gateway.exit_code, 125);
+  EXPECT_THAT(gateway.err, HasSubstr("HOST:PORT, without http://"));
   const Finished bad = RunCommand(UnderLoopsan({"--metrics=example.org:80"}, {"true"}));
   EXPECT_EQ(bad.exit_code, 125);
   EXPECT_THAT(bad.err, HasSubstr("metrics: bad value 'example.org:80'"));
@@ -208,13 +234,20 @@ TEST(MetricsFile, IsWholeOrAsItWas) {
   EXPECT_EQ(fine.exit_code, 0);
   const std::string text = ReadFile(file);
   EXPECT_EQ(Value(SamplesIn(text), kSleepCalls), 1);
+  std::filesystem::create_symlink(file, directory / "link");
+  RunCommand(UnderLoopsan({"--metrics-file=" + directory.path() + "/link"}, {"true"}));
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "link"));
+  EXPECT_NE(ReadFile(file), text);
+  std::filesystem::remove(directory / "link");
+  RunCommand(UnderLoopsan({"--metrics-file=" + file}, PlantedBlock("0.3", 1, false)));
+  const std::string before = ReadFile(file);
   // A file may have 1 KiB: as on a full disk there is no room for the new text.
   Command full = UnderLoopsan({"--metrics-file=" + file}, {"true"});
   full.arguments.insert(full.arguments.begin(), {"sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"});
   const Finished failed = RunCommand(full);
   EXPECT_EQ(failed.exit_code, 125);
   EXPECT_THAT(failed.err, HasSubstr("--metrics-file: cannot write " + file));
-  EXPECT_EQ(ReadFile(file), text);
+  EXPECT_EQ(ReadFile(file), before);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 1);
 }
 
