@@ -120,8 +120,12 @@ class Tables {
   }
 
   size_t Frame(const ReportFrame& frame) {
-    const auto key = std::make_tuple(String(frame.function), String(frame.file), frame.line,
-                                     String(frame.module), frame.offset, frame.inlined);
+    // One after the other: compilers differ in which argument of a call comes first.
+    const size_t function = String(frame.function);
+    const size_t file = String(frame.file);
+    const size_t module = String(frame.module);
+    const auto key =
+        std::make_tuple(function, file, frame.line, module, frame.offset, frame.inlined);
     const auto [it, is_new] = frame_indices_.try_emplace(key, frames_.size());
     if (!is_new) return it->second;
     const FrameOwner owner = OwnerOf(frame);
