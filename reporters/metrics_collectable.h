@@ -11,10 +11,12 @@
 #include <memory>
 
 #include "prometheus/collectable.h"
+#include "prometheus/metric_family.h"  // which the former only names
 
 namespace loopsan {
 
-// Threads: Collect() on any, several at a time; a scrape costs the loops nothing.
+// Threads: Collect() on any but a loop's, several at a time: it waits for a fresh look at the
+// loops, for some milliseconds. A scrape costs the loops nothing.
 std::shared_ptr<prometheus::Collectable> MetricsCollectable();
 
 }  // namespace loopsan

@@ -420,7 +420,9 @@ class TextWriter {
       text += value > 0 ? "+Inf" : "-Inf";
     } else {
       char digits[32];
-      text.append(digits, std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general).ptr);
+      text.append(
+          digits,
+          std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general).ptr);
     }
   }
 
