@@ -62,7 +62,7 @@ TEST_F(RunMetricsTest, AddsEqualProcessesUpAndKeepsThoseThatEnded) {
   EXPECT_EQ(Snapshot().loops[nginx].alive, 1u);
   metrics_.Begin(3, 103, "/usr/sbin/nginx", "nginx");
   Measure(3, 5);
-  const LoopTotals& all = Snapshot().loops[nginx];
+  const LoopTotals all = Snapshot().loops[nginx];
   EXPECT_EQ(all.turns, 35u);
   EXPECT_EQ(all.steps.counts[3], 35u);
   EXPECT_NEAR(all.busy_seconds, 3, 0.001);
