@@ -16,6 +16,7 @@ build_packages=(
   ninja-build
   pkg-config
   libabsl-dev
+  libcivetweb-dev
   libcli11-dev
   libdw-dev
   libelf-dev
