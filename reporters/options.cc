@@ -45,20 +45,6 @@ absl::Status BadValue(std::string_view value, std::string_view expected) {
       absl::StrCat("bad value '", Absl(value), "'; expected ", Absl(expected)));
 }
 
-absl::Status CheckGateway(std::string_view text) {
-  const size_t colon = text.rfind(':');
-  int port = 0;
-  const char* const end = text.data() + text.size();
-  if (colon == std::string_view::npos || colon == 0 || text.find('/') != std::string_view::npos) {
-    return BadValue(text, "HOST:PORT, without http:// and a path");
-  }
-  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, port);
-  if (error != std::errc() || rest != end || port < 1 || port > 65535) {
-    return BadValue(text, "HOST:PORT, a port of 1 to 65535");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Parse(std::string_view text, double& value) { return ParseDuration(text, value); }
 
 absl::Status Parse(std::string_view text, std::string& value) {
@@ -325,8 +311,8 @@ absl::Status SetOption(std::string_view name, std::string_view value, Options& o
   const std::string key = absl::StrReplaceAll(Absl(name), {{"-", "_"}});
   absl::Status status;
   if (!value.empty() && (key == "metrics" || key == "pushgateway")) {
-    ListenAddress unused;
-    status = key == "metrics" ? ParseListenAddress(value, unused) : CheckGateway(value);
+    Address unused;
+    status = key == "metrics" ? ParseListenAddress(value, unused) : ParseGateway(value, unused);
     if (!status.ok()) return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
   }
 #define LOOPSAN_OPTION(option, field, kind, default_text, help)                        \
@@ -371,7 +357,7 @@ absl::Status ParseDuration(std::string_view text, double& seconds) {
   return absl::OkStatus();
 }
 
-absl::Status ParseListenAddress(std::string_view text, ListenAddress& address) {
+absl::Status ParseListenAddress(std::string_view text, Address& address) {
   constexpr std::string_view kExpected =
       "a port, or an address and a port: 127.0.0.1:9464 (in LOOPSAN_OPTIONS with quotes: "
       "metrics='127.0.0.1:9464')";
@@ -391,6 +377,22 @@ absl::Status ParseListenAddress(std::string_view text, ListenAddress& address) {
   const std::string_view allowed = bracketed ? "[]0123456789abcdefABCDEF:." : "0123456789.";
   if (host.find_first_not_of(allowed) != std::string_view::npos) return BadValue(text, kExpected);
   address = {std::string(host), port};
+  return absl::OkStatus();
+}
+
+absl::Status ParseGateway(std::string_view text, Address& gateway) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || text.find('/') != std::string_view::npos) {
+    return BadValue(text, "HOST:PORT, without http:// and a path");
+  }
+  const std::string_view port_text = text.substr(colon + 1);
+  const char* const end = port_text.data() + port_text.size();
+  int port = 0;
+  const auto [rest, error] = std::from_chars(port_text.data(), end, port);
+  if (error != std::errc() || rest != end || port < 1 || port > 65535) {
+    return BadValue(text, "HOST:PORT, a port of 1 to 65535");
+  }
+  gateway = {std::string(text.substr(0, colon)), port};
   return absl::OkStatus();
 }
 

@@ -118,13 +118,17 @@ absl::Status ParseDuration(std::string_view text, double& seconds);
 // "findings=3". Empty text removes all. `budgets` keep their values on error.
 absl::Status ParseBudget(std::string_view text, Budgets& budgets);
 
-// "127.0.0.1:9464", "[::1]:9464", ":9464" or "9464"; port 0 is any that is free. Without an
-// address it is 127.0.0.1.
-struct ListenAddress {
-  std::string address;
+struct Address {
+  std::string address;  // or, of a gateway, its name
   int port = 0;
 };
-absl::Status ParseListenAddress(std::string_view text, ListenAddress& address);
+
+// "127.0.0.1:9464", "[::1]:9464", ":9464" or "9464"; port 0 is any that is free. Without an
+// address it is 127.0.0.1.
+absl::Status ParseListenAddress(std::string_view text, Address& address);
+
+// "HOST:PORT".
+absl::Status ParseGateway(std::string_view text, Address& gateway);
 
 // "new", "error", "warning", "none" or "auto".
 absl::Status ParseFailOn(std::string_view text, FailOn& fail_on);

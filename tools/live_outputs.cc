@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,7 +18,7 @@
 #include "reporters/reporter.h"
 #include "reporters/status_page.h"
 #include "tools/output.h"
-#include "tools/report_outputs.h"
+#include "tools/signals.h"
 
 namespace loopsan {
 namespace {
@@ -88,7 +87,7 @@ LiveOutputs::~LiveOutputs() {
 }
 
 absl::Status LiveOutputs::Serve() {
-  ListenAddress address;
+  Address address;
   if (absl::Status status = ParseListenAddress(options_.metrics_address, address); !status.ok()) {
     return status;
   }
@@ -131,13 +130,8 @@ void LiveOutputs::Start(Collector* collector, std::vector<std::string> command) 
   if (findings_ == nullptr && (options_.metrics_path.empty() || options_.metrics_path == "-")) {
     return;
   }
-  // Signals are for the thread that takes care of the command.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
+  const WithoutSignals quietly;
   writer_ = std::thread([this] { WriteNowAndThen(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Report LiveOutputs::Snapshot() const {
@@ -188,12 +182,6 @@ absl::Status LiveOutputs::WriteMetricsFile() const {
   return absl::OkStatus();
 }
 
-// An error is told once, at the end: the disk may have room again by then.
-void LiveOutputs::Note(absl::Status status) {
-  const std::lock_guard lock(mutex_);
-  first_error_.Update(std::move(status));
-}
-
 absl::Status LiveOutputs::WriteFindings(const Report& report, FindingsLog::Lines which) {
   const absl::Status status = findings_->Write(report, absl::Now(), which);
   if (status.ok()) return status;
@@ -208,12 +196,15 @@ void LiveOutputs::WriteNowAndThen() {
     if (stop_) return;
     lock.unlock();
     if (findings_ != nullptr) {
-      Note(WriteFindings(Snapshot(), look % kLooksForAgain == 0 ? FindingsLog::Lines::kAll
-                                                                : FindingsLog::Lines::kNewOnly));
+      // Told at the end; the log is over then, and says so once.
+      findings_error_.Update(WriteFindings(Snapshot(), look % kLooksForAgain == 0
+                                                           ? FindingsLog::Lines::kAll
+                                                           : FindingsLog::Lines::kNewOnly));
     }
     if (!options_.metrics_path.empty() && options_.metrics_path != "-" &&
         look % kLooksForFile == 0) {
-      Note(WriteMetricsFile());
+      // The last one decides: the disk may have room again by then.
+      WriteMetricsFile().IgnoreError();
     }
     lock.lock();
   }
@@ -226,7 +217,7 @@ absl::Status LiveOutputs::Finish(const Report& report) {
   }
   stop_changed_.notify_all();
   if (writer_.joinable()) writer_.join();
-  absl::Status status = std::exchange(first_error_, absl::OkStatus());
+  absl::Status status = findings_error_;
   if (findings_ != nullptr) status.Update(WriteFindings(report, FindingsLog::Lines::kAll));
   if (options_.metrics_path == "-") {
     if (const int error = WriteAll(STDOUT_FILENO, Metrics()); error != 0) {
@@ -236,7 +227,9 @@ absl::Status LiveOutputs::Finish(const Report& report) {
     status.Update(WriteMetricsFile());
   }
   if (!options_.pushgateway.empty()) {
-    status.Update(PushMetrics(options_.pushgateway, "loopsan", Metrics()));
+    Address gateway;
+    status.Update(ParseGateway(options_.pushgateway, gateway));
+    if (gateway.port != 0) status.Update(PushMetrics(gateway, "loopsan", Metrics()));
   }
   server_.reset();
   return status;

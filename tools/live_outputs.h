@@ -53,7 +53,6 @@ class LiveOutputs {
   Report Snapshot() const;
   std::string Metrics() const;
   absl::Status WriteMetricsFile() const;
-  void Note(absl::Status status);
 
   const Options options_;
   const Suppressions* const suppressions_;
@@ -66,7 +65,7 @@ class LiveOutputs {
   std::mutex mutex_;
   std::condition_variable stop_changed_;
   bool stop_ = false;
-  absl::Status first_error_;
+  absl::Status findings_error_;  // the writer's, until that has ended
   std::thread writer_;
 };
 

@@ -9,29 +9,13 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "tools/signals.h"
 
 namespace loopsan {
 namespace {
 
 constexpr int kPushTimeoutMilliseconds = 10'000;
-
-// Signals are for the thread that takes care of the command.
-class WithoutSignals {
- public:
-  WithoutSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before_);
-  }
-  ~WithoutSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  WithoutSignals(const WithoutSignals&) = delete;
-  WithoutSignals& operator=(const WithoutSignals&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 bool IsLoopback(std::string_view address) {
   return address.starts_with("127.") || address == "[::1]";
@@ -95,7 +79,7 @@ int MetricsServer::AnswerWith(mg_connection* connection) {
   return 200;
 }
 
-absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const ListenAddress& address,
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Address& address,
                                                                     Pages pages) {
   InitLibrary();
   const WithoutSignals quietly;
@@ -137,27 +121,21 @@ std::string MetricsServer::Url() const {
   return absl::StrCat("http://", host_, ":", ports[0].port);
 }
 
-absl::Status PushMetrics(const std::string& gateway, const std::string& job,
-                         const std::string& text) {
+absl::Status PushMetrics(const Address& gateway, const std::string& job, const std::string& text) {
   InitLibrary();
+  const std::string name = absl::StrCat(gateway.address, ":", gateway.port);
   const auto fail = [&](std::string_view why) {
     return absl::UnavailableError(
-        absl::StrCat("--pushgateway: nothing was pushed to ", gateway, ": ", std::string(why)));
+        absl::StrCat("--pushgateway: nothing was pushed to ", name, ": ", std::string(why)));
   };
-  const size_t colon = gateway.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || colon == 0 ||
-      !absl::SimpleAtoi(gateway.substr(colon + 1), &port) || port < 1 || port > 65535) {
-    return fail("it must be HOST:PORT");
-  }
   char error[256] = {};
   mg_connection* const connection =
-      mg_connect_client(gateway.substr(0, colon).c_str(), port, 0, error, sizeof error);
+      mg_connect_client(gateway.address.c_str(), gateway.port, 0, error, sizeof error);
   if (connection == nullptr) return fail(error);
   mg_printf(connection,
             "PUT /metrics/job/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain; "
             "version=0.0.4\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-            job.c_str(), gateway.c_str(), text.size());
+            job.c_str(), name.c_str(), text.size());
   mg_write(connection, text.data(), text.size());
   absl::Status status;
   if (mg_get_response(connection, error, sizeof error, kPushTimeoutMilliseconds) < 0) {

@@ -26,8 +26,7 @@ using Pages = std::map<std::string, Page>;  // by path: "/metrics"
 class MetricsServer {
  public:
   // Listens from now on. Errors: Unavailable, the address cannot be had; with a remedy.
-  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const ListenAddress& address,
-                                                              Pages pages);
+  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const Address& address, Pages pages);
   // Waits for requests that are being answered.
   ~MetricsServer();
   MetricsServer(const MetricsServer&) = delete;
@@ -46,9 +45,8 @@ class MetricsServer {
   mg_context* context_ = nullptr;
 };
 
-// Sends `text` to the Pushgateway at "HOST:PORT", where it takes the place of what was
+// Sends `text` to the Pushgateway, where it takes the place of what was
 // pushed for `job` before. Errors: Unavailable, what the gateway said or that it did not.
-absl::Status PushMetrics(const std::string& gateway, const std::string& job,
-                         const std::string& text);
+absl::Status PushMetrics(const Address& gateway, const std::string& job, const std::string& text);
 
 }  // namespace loopsan

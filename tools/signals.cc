@@ -63,6 +63,14 @@ void SignalTakeover::RestoreInherited() const {
   pthread_sigmask(SIG_SETMASK, &inherited_mask_, nullptr);
 }
 
+WithoutSignals::WithoutSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before_);
+}
+
+WithoutSignals::~WithoutSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
 bool MustForward(const ReceivedSignal& signal) {
   if (signal.code > 0 || signal.from_command) return false;
   // The kernel gives these SI_USER where they come from loopsan's own writes.

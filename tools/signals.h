@@ -2,7 +2,7 @@
 // what the command did not get itself, and survives.
 //
 // Threads: everything here belongs to the main thread, before others are made
-// (they inherit its blocked mask).
+// (they inherit its blocked mask), unless it says otherwise.
 #pragma once
 
 #include <signal.h>
@@ -32,6 +32,19 @@ class SignalTakeover {
   struct sigaction inherited_pipe_;
   struct sigaction inherited_child_;
   int fd_;
+};
+
+// Threads that are made while it lives take no signals: these are for the thread that takes
+// care of the command. Belongs to the thread that made it.
+class WithoutSignals {
+ public:
+  WithoutSignals();
+  ~WithoutSignals();
+  WithoutSignals(const WithoutSignals&) = delete;
+  WithoutSignals& operator=(const WithoutSignals&) = delete;
+
+ private:
+  sigset_t before_;
 };
 
 // One received signal.

@@ -149,9 +149,30 @@ export class Browser {
   }
 
   async stop() {
+    // It ends its own processes first: one that was left behind would go on writing into
+    // the profile while that is removed.
     const ended = new Promise((resolve) => this.process.once('exit', resolve));
-    this.process.kill('SIGKILL');
+    const kill = setTimeout(() => this.process.kill('SIGKILL'), 10_000);
+    this.sessionId = undefined;
+    this.send('Browser.close').catch(() => {});
     await ended;
+    clearTimeout(kill);
     rmSync(this.profile, {recursive: true, force: true, maxRetries: 5, retryDelay: 100});
   }
+}
+
+// Runs named checks one after the other, says how each went, and ends the program.
+export async function runChecks(browser, checks) {
+  let failed = false;
+  for (const [name, check] of Object.entries(checks)) {
+    try {
+      await check();
+      console.log(`ok: ${name}`);
+    } catch (error) {
+      failed = true;
+      console.log(`failed: ${name}: ${error.stack}`);
+    }
+  }
+  await browser.stop();
+  process.exit(failed ? 1 : 0);
 }

@@ -6,7 +6,7 @@ import {writeFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {pathToFileURL} from 'node:url';
 
-import {Browser} from './chromium.mjs';
+import {Browser, runChecks} from './chromium.mjs';
 
 const [, , executable, samplePath, bigPath, screenshots] = process.argv;
 const sample = pathToFileURL(resolve(samplePath)).href;
@@ -194,15 +194,4 @@ const checks = {
   },
 };
 
-let failed = false;
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    console.log(`ok: ${name}`);
-  } catch (error) {
-    failed = true;
-    console.log(`failed: ${name}: ${error.stack}`);
-  }
-}
-await browser.stop();
-process.exit(failed ? 1 : 0);
+await runChecks(browser, checks);

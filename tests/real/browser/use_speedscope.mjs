@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import {join, resolve} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 
-import {Browser} from './chromium.mjs';
+import {Browser, runChecks} from './chromium.mjs';
 
 const [, , executable, directory] = process.argv;
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -60,15 +60,4 @@ const checks = {
   },
 };
 
-let failed = false;
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    console.log(`ok: ${name}`);
-  } catch (error) {
-    failed = true;
-    console.log(`failed: ${name}: ${error.stack}`);
-  }
-}
-await browser.stop();
-process.exit(failed ? 1 : 0);
+await runChecks(browser, checks);

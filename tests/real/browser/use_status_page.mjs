@@ -9,7 +9,7 @@ import {readFileSync, writeFileSync} from 'node:fs';
 import {createServer} from 'node:http';
 import {join} from 'node:path';
 
-import {Browser} from './chromium.mjs';
+import {Browser, runChecks} from './chromium.mjs';
 
 const [, , executable, directory, screenshots] = process.argv;
 const read = (name) => readFileSync(join(directory, name));
@@ -200,15 +200,4 @@ const checks = {
   },
 };
 
-let failed = false;
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    console.log(`ok: ${name}`);
-  } catch (error) {
-    failed = true;
-    console.log(`failed: ${name}: ${error.stack}`);
-  }
-}
-await browser.stop();
-process.exit(failed ? 1 : 0);
+await runChecks(browser, checks);
