@@ -6,6 +6,7 @@
 #include <string>
 
 #include "reporters/judge.h"
+#include "reporters/metrics_text.h"
 #include "reporters/prometheus_metrics.h"
 
 namespace loopsan {
@@ -75,7 +76,7 @@ void Scrape(benchmark::State& state) {
   for (auto _ : state) {
     MetricsSnapshot snapshot;
     judge.FillMetrics(snapshot);
-    bytes = MetricsText(MetricFamilies(snapshot, {})).size();
+    bytes = MetricsText(MetricFamilies(snapshot)).size();
   }
   state.counters["bytes"] = static_cast<double>(bytes);
 }

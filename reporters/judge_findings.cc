@@ -173,6 +173,8 @@ std::set<std::pair<uint32_t, uint32_t>> Judge::Private::UnprovenNow() const {
 void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
   const std::set<std::pair<uint32_t, uint32_t>> unproven = UnprovenNow();
   metrics_.FillSnapshot(snapshot, unproven);
+  snapshot.buckets = options_.metrics_buckets;
+  snapshot.named_sites = options_.metrics_sites;
   struct Place {
     MetricSite site;
     const Finding* finding = nullptr;
@@ -198,7 +200,7 @@ void Judge::Private::FillMetrics(MetricsSnapshot& snapshot) const {
                    [](const Place& a, const Place& b) { return a.site.seconds > b.site.seconds; });
   for (Place& place : places) {
     // Only these are named.
-    if (snapshot.sites.size() < options_.metrics_sites) NameSite(*place.finding, place.site);
+    if (snapshot.sites.size() < snapshot.named_sites) NameSite(*place.finding, place.site);
     snapshot.sites.push_back(std::move(place.site));
   }
   snapshot.dropped = dropped_;

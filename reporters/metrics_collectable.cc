@@ -14,7 +14,7 @@ class DebugCollectable final : public prometheus::Collectable {
   std::vector<prometheus::MetricFamily> Collect() const override {
     const MetricsSnapshot snapshot = DebugMetrics();
     if (snapshot.bounds.empty()) return {};  // nobody watches, or no loop has run
-    return MetricFamilies(snapshot, MetricsSettings{});
+    return MetricFamilies(snapshot);
   }
 };
 

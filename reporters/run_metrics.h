@@ -91,10 +91,12 @@ struct ToldLoop {
 };
 
 struct MetricsSnapshot {
-  std::vector<double> bounds;  // of all DurationCounts, seconds
+  std::vector<double> bounds;   // of all DurationCounts, seconds
+  std::vector<double> buckets;  // those of them that are shown
   std::map<LoopLabels, LoopTotals> loops;
   std::map<ExecutorLabels, DurationCounts> executors;
   std::vector<MetricSite> sites;  // of all findings: most time first
+  size_t named_sites = 0;         // so many of them have series of their own
   std::vector<ToldLoop> told_loops;
   std::map<LoopLabels, TaskCount> tasks;
   std::vector<Capability> capabilities;

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "reporters/metrics_text.h"
 #include "reporters/prometheus_metrics.h"
 #include "reporters/reporter.h"
 #include "reporters/status_page.h"
@@ -146,7 +147,7 @@ Report LiveOutputs::Snapshot() const {
 std::string LiveOutputs::Metrics() const {
   Collector* const collector = collector_.load(std::memory_order_acquire);
   const MetricsSnapshot snapshot = collector != nullptr ? collector->Metrics() : MetricsSnapshot{};
-  return MetricsText(MetricFamilies(snapshot, MetricsSettingsOf(options_)));
+  return MetricsText(MetricFamilies(snapshot));
 }
 
 // Under another name until it is complete: whoever reads the file sees all of it.

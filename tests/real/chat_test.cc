@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/http_client.h"
 #include "tests/support/loopsan_run.h"
 #include "tests/support/report_search.h"
 
@@ -16,16 +17,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-// Waits for "listening on HOST:PORT".
-std::string PortOf(Process& server) {
-  EXPECT_TRUE(server.WaitForOutput("listening on ")) << server.error();
-  EXPECT_TRUE(server.WaitForOutput("\n"));
-  const std::string out = server.output();
-  const size_t line_end = out.find('\n', out.find("listening on "));
-  const size_t colon = out.rfind(':', line_end);
-  return out.substr(colon + 1, line_end - colon - 1);
-}
 
 Finished RunLoad(const std::string& port, int clients, int messages, const char* seconds) {
   return RunCommand({{LOOPSAN_CHAT_LOAD, "--port", port, "--clients", std::to_string(clients),
@@ -50,7 +41,7 @@ double LagAtP99(const std::string& out) {
 
 TEST(Chat, IsNotDisturbedByAnArchiveThatBlocksOnAThread) {
   Process server({{LOOPSAN_CHAT_SERVER, "--port", "0"}, {}, {}});
-  const Finished load = RunLoad(PortOf(server), 1000, 4, "2");
+  const Finished load = RunLoad(PortSaidBy(server), 1000, 4, "2");
   EXPECT_EQ(load.exit_code, 0) << load.out << load.err;
   EXPECT_THAT(load.out, HasSubstr("1000 clients heard 40000 lines, 0 failures"));
   server.Signal(SIGTERM);
@@ -69,7 +60,7 @@ TEST(Chat, LetsABlockingConsoleAskTheLoop) {
   Process server(
       {{"sh", "-c", "exec \"$0\" --port 0 --console < " + console, LOOPSAN_CHAT_SERVER}, {}, {}});
   std::ofstream commands(console);
-  PortOf(server);
+  PortSaidBy(server);
   commands << "rooms\nsay nobody hello\nhelp\n" << std::flush;
   EXPECT_TRUE(server.WaitForOutput("0 heard it\n"));
   EXPECT_TRUE(server.WaitForOutput("commands: rooms, say ROOM TEXT\n"));
@@ -79,7 +70,7 @@ TEST(Chat, LetsABlockingConsoleAskTheLoop) {
 
 LoopsanResult RunWatched(const std::string& archive) {
   LoopsanProcess server({LOOPSAN_CHAT_SERVER, "--port", "0", "--archive", archive});
-  const Finished load = RunLoad(PortOf(server.process()), 20, 1, "0.2");
+  const Finished load = RunLoad(PortSaidBy(server.process()), 20, 1, "0.2");
   EXPECT_EQ(load.exit_code, 0) << load.out << load.err;
   server.Signal(SIGTERM);
   LoopsanResult result = server.Wait();

@@ -151,23 +151,13 @@ class WatchedRun {
   int metrics_port_ = 0;
 };
 
-// Waits for "listening on HOST:PORT".
-std::string ChatPort(Process& server) {
-  EXPECT_TRUE(server.WaitForOutput("listening on ")) << server.error();
-  EXPECT_TRUE(server.WaitForOutput("\n"));
-  const std::string out = server.output();
-  const size_t line_end = out.find('\n', out.find("listening on "));
-  const size_t colon = out.rfind(':', line_end);
-  return out.substr(colon + 1, line_end - colon - 1);
-}
-
 // The chat server, and a client who says something every second. `archive` is how
 // the server keeps messages: "direct" takes 50 ms of the loop for each.
 class WatchedChat {
  public:
   explicit WatchedChat(const std::string& archive)
       : run_({LOOPSAN_CHAT_SERVER, "--port", "0", "--archive", archive}),
-        load_({.arguments = {LOOPSAN_CHAT_LOAD, "--port", ChatPort(run_.process()), "--clients",
+        load_({.arguments = {LOOPSAN_CHAT_LOAD, "--port", PortSaidBy(run_.process()), "--clients",
                              "1", "--room", "1", "--messages", "60", "--seconds", "60"}}) {}
 
   int metrics_port() const { return run_.metrics_port(); }
@@ -270,7 +260,7 @@ TEST(Metrics, AreTrueForRedisNodePythonAndACoroutineServerInOneRun) {
   Process redis_load({.arguments = {"redis-benchmark", "-p", redis_port, "-c", "5", "-t", "set,get",
                                     "-r", "1000", "-l", "-q"}});
   Process chat_load(
-      {.arguments = {LOOPSAN_CHAT_LOAD, "--port", ChatPort(run.process()), "--clients", "1",
+      {.arguments = {LOOPSAN_CHAT_LOAD, "--port", PortSaidBy(run.process()), "--clients", "1",
                      "--room", "1", "--messages", "60", "--seconds", "60"}});
   Prometheus prometheus({.ports = {run.metrics_port()}});
   Prometheus other({.ports = {run.metrics_port()}});

@@ -215,6 +215,14 @@ TEST_F(JudgeTest, TellsWhatOneStepInAHundredTook) {
   EXPECT_DOUBLE_EQ(report.processes[0].loops[0].p99_step_seconds, 0.02);
 }
 
+TEST_F(JudgeTest, TellsMetricsWhichBucketsAndHowManySitesAreShown) {
+  MetricsSnapshot snapshot;
+  judge_->FillMetrics(snapshot);
+  EXPECT_EQ(snapshot.buckets, DefaultMetricsBuckets());
+  EXPECT_EQ(snapshot.bounds, HistogramBounds(snapshot.buckets));
+  EXPECT_EQ(snapshot.named_sites, Options().metrics_sites);
+}
+
 TEST_F(JudgeTest, AnswersNothingOfAStepThatMayHaveBeenTheEndOfTheLoop) {
   MeetPlace(0, {"main", "epoll_loop"}, true);
   place_ = 0;

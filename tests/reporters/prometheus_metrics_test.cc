@@ -10,6 +10,8 @@
 #include <sstream>
 
 #include "prometheus/text_serializer.h"
+#include "reporters/buckets.h"
+#include "reporters/metrics_text.h"
 #include "tests/reporters/golden.h"
 
 namespace loopsan {
@@ -29,7 +31,9 @@ DurationCounts Durations(std::initializer_list<std::pair<size_t, uint64_t>> coun
 
 MetricsSnapshot SampleSnapshot() {
   MetricsSnapshot snapshot;
-  snapshot.bounds = HistogramBounds(DefaultMetricsBuckets());
+  snapshot.buckets = DefaultMetricsBuckets();
+  snapshot.bounds = HistogramBounds(snapshot.buckets);
+  snapshot.named_sites = 20;
   LoopTotals& loop = snapshot.loops[{"server", "main", 0}];
   loop.alive = 1;
   loop.busy_seconds = 1.5;
@@ -55,8 +59,16 @@ MetricsSnapshot SampleSnapshot() {
   return snapshot;
 }
 
-std::string TextOf(const MetricsSnapshot& snapshot, const MetricsSettings& settings = {}) {
-  return MetricsText(MetricFamilies(snapshot, settings));
+std::string TextOf(const MetricsSnapshot& snapshot) {
+  return MetricsText(MetricFamilies(snapshot));
+}
+
+// Few buckets and one named site: short enough to be read.
+MetricsSnapshot ShortSnapshot() {
+  MetricsSnapshot snapshot = SampleSnapshot();
+  snapshot.buckets = {0.001, 0.1, 1};
+  snapshot.named_sites = 1;
+  return snapshot;
 }
 
 std::vector<std::string> LinesWith(const std::string& text, const std::string& start) {
@@ -69,7 +81,7 @@ std::vector<std::string> LinesWith(const std::string& text, const std::string& s
 }
 
 TEST(PrometheusMetrics, IsTheGoldenText) {
-  std::string text = TextOf(SampleSnapshot(), {.buckets = {0.001, 0.1, 1}, .sites = 1});
+  std::string text = TextOf(ShortSnapshot());
   const std::string version = "version=\"" LOOPSAN_VERSION "\"";
   text.replace(text.find(version), version.size(), "version=\"1.2.3\"");
   ExpectGolden("metrics.prom", text);
@@ -90,7 +102,7 @@ TEST(PrometheusMetrics, AreWhatTheLibraryWrites) {
   MetricsSnapshot snapshot = SampleSnapshot();
   snapshot.loops[{"a\"b\\c\nd", "", 42}] = snapshot.loops.begin()->second;
   snapshot.loops[{"a\"b\\c\nd", "loop", 42}].busy_seconds = std::nan("");
-  const auto families = MetricFamilies(snapshot, {});
+  const auto families = MetricFamilies(snapshot);
   const auto ours = SamplesOf(MetricsText(families));
   const auto theirs = SamplesOf(prometheus::TextSerializer().Serialize(families));
   ASSERT_EQ(ours.size(), theirs.size());
@@ -104,7 +116,7 @@ TEST(PrometheusMetrics, AreWhatTheLibraryWrites) {
 }
 
 TEST(PrometheusMetrics, CumulatesBuckets) {
-  const std::string text = TextOf(SampleSnapshot(), {.buckets = {0.001, 0.1, 1}});
+  const std::string text = TextOf(ShortSnapshot());
   EXPECT_THAT(LinesWith(text, "loopsan_step_seconds_bucket"),
               ElementsAre(HasSubstr("le=\"0.001\"} 997"), HasSubstr("le=\"0.1\"} 999"),
                           HasSubstr("le=\"1\"} 999"), HasSubstr("le=\"+Inf\"} 1000")));
@@ -117,7 +129,8 @@ TEST(PrometheusMetrics, NamesOnlySoManySites) {
     snapshot.sites.push_back(
         {"server", std::to_string(i), "stall", "f", "a.cc:1", 1, 1000.0 / (i + 1)});
   }
-  const std::string text = TextOf(snapshot, {.sites = 5});
+  snapshot.named_sites = 5;
+  const std::string text = TextOf(snapshot);
   EXPECT_EQ(LinesWith(text, "loopsan_site_blocked_seconds_total{").size(), 5u);
   EXPECT_EQ(LinesWith(text, "loopsan_site_blocks_total{").size(), 5u);
   EXPECT_THAT(text, HasSubstr("loopsan_other_sites_blocks 99995\n"));

@@ -1,6 +1,7 @@
 #include "tests/support/http_client.h"
 
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -41,6 +42,15 @@ int PickFreePort() {
   }
   close(fd);
   return ntohs(address.sin_port);
+}
+
+std::string PortSaidBy(Process& server) {
+  EXPECT_TRUE(server.WaitForOutput("listening on ")) << server.error();
+  EXPECT_TRUE(server.WaitForOutput("\n"));
+  const std::string out = server.output();
+  const size_t line_end = out.find('\n', out.find("listening on "));
+  const size_t colon = out.rfind(':', line_end);
+  return out.substr(colon + 1, line_end - colon - 1);
 }
 
 bool WaitForPort(int port, Seconds timeout) {

@@ -11,6 +11,9 @@ namespace loopsan::testing {
 // A port that was free a moment ago.
 int PickFreePort();
 
+// Of a server that says "listening on HOST:PORT": waits for it.
+std::string PortSaidBy(Process& server);
+
 // Connects until it is accepted; false when the time is up.
 bool WaitForPort(int port, Seconds timeout = kLongEnough);
 
