@@ -277,6 +277,10 @@ TEST(Metrics, AreTrueForRedisNodePythonAndACoroutineServerInOneRun) {
                 1, 0.01)
         << process << ": a loop is busy or idle, always";
   }
+  const double p99 = prometheus.Value(
+      "histogram_quantile(0.99, sum by (le) "
+      "(rate(loopsan_step_seconds_bucket{process=\"python3\"}[20s])))");
+  EXPECT_TRUE(p99 >= 0.05 && p99 <= 0.1) << p99 << ": its blocks of 50 ms, one each second";
   const std::string chat_steps = "rate(loopsan_step_seconds_bucket{process=\"chat_server\"}[8s])";
   const double longest_step =
       prometheus.Value("histogram_quantile(1, sum by (le) (" + chat_steps + "))");
