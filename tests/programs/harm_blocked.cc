@@ -189,16 +189,18 @@ void HandleSignals(int flags) {
   sigaction(SIGUSR2, &action, nullptr);
 }
 
-// Blocked in the kernel, as the kernel says.
+// Waits for something that may never come, as the kernel says. One that waits for
+// a disk ('D') is about to go on, and no signal interrupts it.
 bool IsBlocked(pid_t tid) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid);
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
   char text[256] = {};
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   const ssize_t bytes = read(fd, text, sizeof text - 1);
   close(fd);
-  return bytes > 0 && text[0] != 'r' && text[0] != '-';
+  const char* const name_end = bytes > 0 ? strrchr(text, ')') : nullptr;
+  return name_end != nullptr && strncmp(name_end, ") S ", 4) == 0;
 }
 
 // At several looks, each with a turn of the processor in between.
