@@ -286,6 +286,7 @@ void EventLoop::RunOneTurn() {
 
 void EventLoop::Look(bool may_sleep) {
   std::optional<Duration> timeout = Duration::zero();
+  if (may_sleep) remote_->LookForItem();
   if (may_sleep && remote_->PrepareToSleep()) {
     timeout.reset();
     if (!timers_.empty()) {

@@ -14,6 +14,7 @@
 
 #include "runtime/internal/annotations.h"
 #include "runtime/internal/findings.h"
+#include "runtime/internal/look_for.h"
 #include "runtime/internal/process_threads.h"
 
 namespace loopsan {
@@ -194,16 +195,9 @@ class ThreadPool final : public Executor {
   // after the other does not pay for a wake-up each time.
   void LookForJob() noexcept {
     if (looking_.exchange(true, std::memory_order_relaxed)) return;
-    const Clock::time_point end = Clock::now() + kLookFor;
-    while (queued_.load(std::memory_order_relaxed) == 0 && Clock::now() < end) {
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    }
+    internal::LookFor([this] { return queued_.load(std::memory_order_relaxed) != 0; });
     looking_.store(false, std::memory_order_relaxed);
   }
-
-  static constexpr std::chrono::microseconds kLookFor{20};
 
   const size_t most_;
   const size_t queue_limit_;  // 0: none

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "runtime/event_port.h"
+#include "runtime/internal/look_for.h"
 #include "runtime/internal/ready_queue.h"
 
 namespace loopsan::internal {
@@ -56,6 +57,20 @@ class RemoteQueue {
     }
   }
 
+  // Before PrepareToSleep(). Where an item ended the last sleep, the next may come at once:
+  // looks for it, and each time in vain twice as many such sleeps begin without a look. Returns
+  // whether it looked.
+  bool LookForItem() noexcept {
+    if (!item_ended_sleep_) return false;
+    if (looks_to_skip_ > 0) {
+      --looks_to_skip_;
+      return false;
+    }
+    const bool came = LookFor([this] { return head_.load(std::memory_order_relaxed) != nullptr; });
+    skips_after_a_look_ = came ? 0 : std::min(2 * skips_after_a_look_ + 1, kMostSkips);
+    looks_to_skip_ = skips_after_a_look_;
+    return true;
+  }
   // Returns false if something has come: do not sleep then.
   bool PrepareToSleep() noexcept {
     sleeping_.store(true, std::memory_order_seq_cst);
@@ -63,7 +78,10 @@ class RemoteQueue {
     sleeping_.store(false, std::memory_order_relaxed);
     return false;
   }
-  void Awake() noexcept { sleeping_.store(false, std::memory_order_relaxed); }
+  void Awake() noexcept {
+    sleeping_.store(false, std::memory_order_relaxed);
+    item_ended_sleep_ = head_.load(std::memory_order_relaxed) != nullptr;
+  }
 
   // Nothing is taken any more. What had come goes to `ready`.
   void Close(ReadyQueue& ready) noexcept {
@@ -102,12 +120,17 @@ class RemoteQueue {
     return &closed;
   }
 
+  static constexpr uint32_t kMostSkips = 1023;
   static constexpr Duration::rep kRunning = INT64_MAX;
   static constexpr Duration::rep kClosing = INT64_MIN;
 
   const std::shared_ptr<Waker> waker_;
   std::atomic<ReadyItem*> head_{nullptr};
   std::atomic<bool> sleeping_{false};
+  // The loop's alone.
+  bool item_ended_sleep_ = false;
+  uint32_t looks_to_skip_ = 0;
+  uint32_t skips_after_a_look_ = 0;
   // By the clock, also where the loop's own time is given: it is others who ask.
   std::atomic<Duration::rep> stopped_since_{Clock::now().time_since_epoch().count()};
 };

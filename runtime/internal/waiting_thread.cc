@@ -1,12 +1,12 @@
 #include "runtime/internal/waiting_thread.h"
 
+#include "runtime/internal/look_for.h"
 #include "runtime/internal/process_threads.h"
 
 namespace loopsan::internal {
 
 namespace {
 
-constexpr std::chrono::microseconds kLookFor{20};
 constexpr std::chrono::milliseconds kSlice{250};
 
 }  // namespace
@@ -48,12 +48,7 @@ bool WaitingThread::is_waiting() const {
 
 // As an idle thread of a pool: what comes at once need not wake it.
 void WaitingThread::LookForWork(uint32_t since) const noexcept {
-  const Clock::time_point end = Clock::now() + kLookFor;
-  while (events_.load(std::memory_order_relaxed) == since && Clock::now() < end) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  }
+  LookFor([this, since] { return events_.load(std::memory_order_relaxed) != since; });
 }
 
 bool WaitingThread::Run(const std::function<bool()>& go_on) {

@@ -40,6 +40,7 @@ loopsan_add_runtime_test(deadlock_test)
 loopsan_add_runtime_test(wait_graph_test)
 loopsan_add_runtime_test(timer_heap_test)
 loopsan_add_runtime_test(intrusive_test)
+loopsan_add_runtime_test(remote_queue_test)
 
 # The bridge between sync and async code.
 loopsan_add_runtime_test(bridge_sync_to_async_test)
