@@ -58,7 +58,7 @@ class Watcher {
   struct Thread;
 
   void RecycleReleased();
-  void Adopt(uint32_t slot, uint64_t now);
+  void Adopt(uint32_t slot);
   void Drain(Process& process, uint64_t now);
   static std::vector<SiteTotals> ReadSites(const Process& process);
   void CountCalls(Process& process, uint64_t now);

@@ -122,7 +122,16 @@ absl::Status LiveOutputs::OpenFindings() {
   return absl::OkStatus();
 }
 
-std::string LiveOutputs::Url() const { return server_ != nullptr ? server_->Url() : ""; }
+std::string LiveOutputs::Announcement() const {
+  if (server_ == nullptr) return "";
+  const std::string url = server_->Url();
+  return absl::StrCat(
+      "loopsan: metrics at ", url, "/metrics, a page at ", url, "/\n",
+      server_->is_local()
+          ? ""
+          : "loopsan: other machines may reach this address, and read names, lines "
+            "and command lines of the program; --metrics=PORT is for this one only\n");
+}
 
 void LiveOutputs::Start(Collector* collector, std::vector<std::string> command) {
   command_ = std::move(command);

@@ -32,8 +32,9 @@ class LiveOutputs {
                                                            const Suppressions* suppressions);
   ~LiveOutputs();
 
-  // Where the metrics are served; empty if they are not.
-  std::string Url() const;
+  // Where the metrics are served, and a warning if others may read them: lines for the terminal.
+  // Empty if they are not served.
+  std::string Announcement() const;
 
   // Before it the server answers with nothing. `collector` must outlive the object.
   void Start(Collector* collector, std::vector<std::string> command);

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -111,15 +114,32 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Addres
   return server;
 }
 
+// The library's thread looks when somebody connects whether it is to stop, else every two
+// seconds: the command that was watched is over, and nobody should wait for that.
 MetricsServer::~MetricsServer() {
-  if (context_ != nullptr) mg_stop(context_);
+  if (context_ == nullptr) return;
+  const int port = Port();
+  std::promise<void> stopping;
+  const std::future<void> stopped = stopping.get_future();
+  std::thread stop([&] {
+    mg_stop(context_);
+    stopping.set_value();
+  });
+  do {
+    char error[64];
+    mg_connection* const knock = mg_connect_client(host_.c_str(), port, 0, error, sizeof error);
+    if (knock != nullptr) mg_close_connection(knock);
+  } while (stopped.wait_for(std::chrono::milliseconds(5)) == std::future_status::timeout);
+  stop.join();
 }
 
-std::string MetricsServer::Url() const {
+int MetricsServer::Port() const {
   mg_server_port ports[1] = {};
   mg_get_server_ports(context_, 1, ports);
-  return absl::StrCat("http://", host_, ":", ports[0].port);
+  return ports[0].port;
 }
+
+std::string MetricsServer::Url() const { return absl::StrCat("http://", host_, ":", Port()); }
 
 absl::Status PushMetrics(const Address& gateway, const std::string& job, const std::string& text) {
   InitLibrary();

@@ -33,11 +33,13 @@ class MetricsServer {
   MetricsServer& operator=(const MetricsServer&) = delete;
 
   std::string Url() const;  // "http://127.0.0.1:9464"
+  bool is_local() const { return is_local_; }
 
  private:
   explicit MetricsServer(Pages pages) : pages_(std::move(pages)) {}
   static int Answer(mg_connection* connection, void* server);
   int AnswerWith(mg_connection* connection);
+  int Port() const;
 
   const Pages pages_;
   std::string host_;

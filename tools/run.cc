@@ -106,10 +106,7 @@ int RunCommand(const Options& options, const std::vector<std::string>& words) {
 
   absl::StatusOr<std::unique_ptr<LiveOutputs>> live = LiveOutputs::Open(options, &*suppressions);
   if (!live.ok()) return Fail(live.status());
-  if (const std::string url = (*live)->Url(); !url.empty() && !options.quiet) {
-    WriteAll(STDERR_FILENO,
-             absl::StrCat("loopsan: metrics at ", url, "/metrics, a page at ", url, "/\n"));
-  }
+  if (!options.quiet) WriteAll(STDERR_FILENO, (*live)->Announcement());
 
   // The collector's threads come after the fork.
   const Clock::time_point started = Clock::now();

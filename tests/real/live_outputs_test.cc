@@ -211,6 +211,13 @@ TEST(LiveMetrics, NeverShrinkWhileLoopsBeginAndEnd) {
       << Value(run.Scrape(), kSleepCalls);
 }
 
+TEST(LiveMetrics, WarnOfAnAddressThatOthersReach) {
+  EXPECT_THAT(RunCommand(UnderLoopsan({"--metrics=0.0.0.0:0"}, {"true"})).err,
+              HasSubstr("other machines may reach this address"));
+  EXPECT_THAT(RunCommand(UnderLoopsan({"--metrics=0"}, {"true"})).err,
+              AllOf(HasSubstr("metrics at http://127.0.0.1:"), Not(HasSubstr("other machines"))));
+}
+
 TEST(LiveMetrics, SayWhatIsWrongWithThePort) {
   Served first({"sleep", "1000"});
   const Finished second =
