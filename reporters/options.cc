@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -311,8 +312,9 @@ absl::Status SetOption(std::string_view name, std::string_view value, Options& o
   const std::string key = absl::StrReplaceAll(Absl(name), {{"-", "_"}});
   absl::Status status;
   if (!value.empty() && (key == "metrics" || key == "pushgateway")) {
-    Address unused;
-    status = key == "metrics" ? ParseListenAddress(value, unused) : ParseGateway(value, unused);
+    Address address;
+    Gateway gateway;
+    status = key == "metrics" ? ParseListenAddress(value, address) : ParseGateway(value, gateway);
     if (!status.ok()) return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
   }
 #define LOOPSAN_OPTION(option, field, kind, default_text, help)                        \
@@ -380,19 +382,31 @@ absl::Status ParseListenAddress(std::string_view text, Address& address) {
   return absl::OkStatus();
 }
 
-absl::Status ParseGateway(std::string_view text, Address& gateway) {
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0 || text.find('/') != std::string_view::npos) {
-    return BadValue(text, "HOST:PORT, without http:// and a path");
-  }
-  const std::string_view port_text = text.substr(colon + 1);
+absl::Status ParseGateway(std::string_view text, Gateway& gateway) {
+  constexpr std::string_view kExpected = "HOST:PORT or HOST:PORT/JOB, without http://";
+  const size_t slash = text.find('/');
+  const std::string_view address = text.substr(0, slash);
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return BadValue(text, kExpected);
+  const std::string_view port_text = address.substr(colon + 1);
   const char* const end = port_text.data() + port_text.size();
   int port = 0;
   const auto [rest, error] = std::from_chars(port_text.data(), end, port);
-  if (error != std::errc() || rest != end || port < 1 || port > 65535) {
+  if (port_text.empty() || rest != end) return BadValue(text, kExpected);
+  if (error != std::errc() || port < 1 || port > 65535) {
     return BadValue(text, "HOST:PORT, a port of 1 to 65535");
   }
-  gateway = {std::string(text.substr(0, colon)), port};
+  Gateway parsed{{std::string(address.substr(0, colon)), port}};
+  if (slash != std::string_view::npos) {
+    parsed.job = text.substr(slash + 1);
+    const bool is_plain = std::all_of(parsed.job.begin(), parsed.job.end(), [](char c) {
+      return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+    });
+    if (parsed.job.empty() || !is_plain) {
+      return BadValue(text, "behind HOST:PORT/ a job of letters, digits, '_', '-' and '.'");
+    }
+  }
+  gateway = std::move(parsed);
   return absl::OkStatus();
 }
 

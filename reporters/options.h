@@ -44,7 +44,7 @@ struct Options {
   bool require_loop = false;
   std::string metrics_address;  // "ADDRESS:PORT", as ParseListenAddress() takes it; "" none
   std::string metrics_path;     // "" none
-  std::string pushgateway;      // "HOST:PORT"; "" none
+  std::string pushgateway;      // "HOST:PORT[/JOB]"; "" none
   std::vector<double> metrics_buckets = DefaultMetricsBuckets();  // seconds
   uint64_t metrics_sites = 20;                                    // places that metrics name
   bool metrics_pid = false;                                       // label `pid`
@@ -123,12 +123,17 @@ struct Address {
   int port = 0;
 };
 
+struct Gateway {
+  Address address;
+  std::string job = "loopsan";
+};
+
 // "127.0.0.1:9464", "[::1]:9464", ":9464" or "9464"; port 0 is any that is free. Without an
 // address it is 127.0.0.1.
 absl::Status ParseListenAddress(std::string_view text, Address& address);
 
-// "HOST:PORT".
-absl::Status ParseGateway(std::string_view text, Address& gateway);
+// "HOST:PORT" or "HOST:PORT/JOB".
+absl::Status ParseGateway(std::string_view text, Gateway& gateway);
 
 // "new", "error", "warning", "none" or "auto".
 absl::Status ParseFailOn(std::string_view text, FailOn& fail_on);

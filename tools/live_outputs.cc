@@ -237,9 +237,9 @@ absl::Status LiveOutputs::Finish(const Report& report) {
     status.Update(WriteMetricsFile());
   }
   if (!options_.pushgateway.empty()) {
-    Address gateway;
+    Gateway gateway;
     status.Update(ParseGateway(options_.pushgateway, gateway));
-    if (gateway.port != 0) status.Update(PushMetrics(gateway, "loopsan", Metrics()));
+    if (gateway.address.port != 0) status.Update(PushMetrics(gateway, Metrics()));
   }
   server_.reset();
   return status;

@@ -141,21 +141,21 @@ int MetricsServer::Port() const {
 
 std::string MetricsServer::Url() const { return absl::StrCat("http://", host_, ":", Port()); }
 
-absl::Status PushMetrics(const Address& gateway, const std::string& job, const std::string& text) {
+absl::Status PushMetrics(const Gateway& gateway, const std::string& text) {
   InitLibrary();
-  const std::string name = absl::StrCat(gateway.address, ":", gateway.port);
+  const auto& [host, port] = gateway.address;
+  const std::string name = absl::StrCat(host, ":", port);
   const auto fail = [&](std::string_view why) {
     return absl::UnavailableError(
         absl::StrCat("--pushgateway: nothing was pushed to ", name, ": ", std::string(why)));
   };
   char error[256] = {};
-  mg_connection* const connection =
-      mg_connect_client(gateway.address.c_str(), gateway.port, 0, error, sizeof error);
+  mg_connection* const connection = mg_connect_client(host.c_str(), port, 0, error, sizeof error);
   if (connection == nullptr) return fail(error);
   mg_printf(connection,
             "PUT /metrics/job/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain; "
             "version=0.0.4\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-            job.c_str(), name.c_str(), text.size());
+            gateway.job.c_str(), name.c_str(), text.size());
   mg_write(connection, text.data(), text.size());
   absl::Status status;
   if (mg_get_response(connection, error, sizeof error, kPushTimeoutMilliseconds) < 0) {

@@ -48,7 +48,7 @@ class MetricsServer {
 };
 
 // Sends `text` to the Pushgateway, where it takes the place of what was
-// pushed for `job` before. Errors: Unavailable, what the gateway said or that it did not.
-absl::Status PushMetrics(const Address& gateway, const std::string& job, const std::string& text);
+// pushed for the same job before. Errors: Unavailable, what the gateway said or that it did not.
+absl::Status PushMetrics(const Gateway& gateway, const std::string& text);
 
 }  // namespace loopsan

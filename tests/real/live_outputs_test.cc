@@ -227,7 +227,7 @@ TEST(LiveMetrics, SayWhatIsWrongWithThePort) {
                                 HasSubstr("--metrics=127.0.0.1:0")));
   const Finished gateway = RunCommand(UnderLoopsan({"--pushgateway=http://localhost:1"}, {"true"}));
   EXPECT_EQ(gateway.exit_code, 125);
-  EXPECT_THAT(gateway.err, HasSubstr("HOST:PORT, without http://"));
+  EXPECT_THAT(gateway.err, HasSubstr("HOST:PORT or HOST:PORT/JOB, without http://"));
   const Finished bad = RunCommand(UnderLoopsan({"--metrics=example.org:80"}, {"true"}));
   EXPECT_EQ(bad.exit_code, 125);
   EXPECT_THAT(bad.err, HasSubstr("metrics: bad value 'example.org:80'"));
@@ -282,6 +282,12 @@ TEST(Pushgateway, HasTheMetricsOfAShortJob) {
   EXPECT_THAT(FetchPage(port, "/metrics").body,
               HasSubstr("loopsan_blocking_calls_total{category=\"sleep\",instance=\"\",job="
                         "\"loopsan\",loop=\"python3\",process=\"python3\"} 1"));
+  const Finished named =
+      RunCommand(UnderLoopsan({"--pushgateway=127.0.0.1:" + std::to_string(port) + "/nightly.x-1"},
+                              PlantedBlock("0.3", 1, false)));
+  EXPECT_EQ(named.exit_code, 0) << named.err;
+  EXPECT_THAT(FetchPage(port, "/metrics").body,
+              AllOf(HasSubstr("job=\"loopsan\""), HasSubstr("job=\"nightly.x-1\"")));
   const Finished nobody = RunCommand(
       UnderLoopsan({"--pushgateway=127.0.0.1:" + std::to_string(PickFreePort())}, {"true"}));
   EXPECT_THAT(nobody.err, HasSubstr("--pushgateway: nothing was pushed to 127.0.0.1:"));

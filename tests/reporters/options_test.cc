@@ -1,5 +1,6 @@
 #include "reporters/options.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -8,6 +9,8 @@
 
 namespace loopsan {
 namespace {
+
+using ::testing::HasSubstr;
 
 std::string Error(std::string_view text) {
   Options options;
@@ -133,6 +136,32 @@ TEST(ParseDuration, RefusesWhatIsNoLengthOfTime) {
     EXPECT_FALSE(ParseDuration(text, seconds).ok()) << text;
     EXPECT_EQ(seconds, 7) << text;
   }
+}
+
+TEST(ParseGateway, ReadsHostPortAndJob) {
+  Gateway gateway;
+  ASSERT_TRUE(ParseGateway("push.example.org:9091", gateway).ok());
+  EXPECT_EQ(gateway.address.address, "push.example.org");
+  EXPECT_EQ(gateway.address.port, 9091);
+  EXPECT_EQ(gateway.job, "loopsan");
+  ASSERT_TRUE(ParseGateway("[::1]:9091/nightly-1.x_y", gateway).ok());
+  EXPECT_EQ(gateway.address.address, "[::1]");
+  EXPECT_EQ(gateway.job, "nightly-1.x_y");
+}
+
+TEST(ParseGateway, NamesWhatIsPossibleAndKeepsTheValue) {
+  Gateway gateway{{"kept", 1}};
+  for (const char* text :
+       {"", "host", ":9091", "http://host:9091", "host:", "host:9x", "host/job"}) {
+    EXPECT_THAT(ParseGateway(text, gateway).message(), HasSubstr("HOST:PORT/JOB")) << text;
+  }
+  for (const char* text : {"host:0", "host:65536", "host:99999999999"}) {
+    EXPECT_THAT(ParseGateway(text, gateway).message(), HasSubstr("1 to 65535")) << text;
+  }
+  for (const char* text : {"host:1/", "host:1/a/b", "host:1/a b", "host:1/a\r\nX: y"}) {
+    EXPECT_THAT(ParseGateway(text, gateway).message(), HasSubstr("a job of letters")) << text;
+  }
+  EXPECT_EQ(gateway.address.address, "kept");
 }
 
 TEST(ParseBudget, ReadsEachKey) {

@@ -27,7 +27,7 @@ target_link_libraries(look_around PRIVATE loopsan_options)
 set_target_properties(static_program look_around PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${fake_prefix}/programs)
 
 add_executable(options_test ${tools_tests_dir}/../reporters/options_test.cc)
-target_link_libraries(options_test PRIVATE loopsan_reporters GTest::gtest_main)
+target_link_libraries(options_test PRIVATE loopsan_reporters GTest::gmock_main)
 gtest_discover_tests(options_test)
 
 add_executable(tools_test
