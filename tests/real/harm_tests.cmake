@@ -32,7 +32,7 @@ add_dependencies(harm_run loopsan_cli loopsan_probe harm_plugin harm_blocked har
 foreach(test harm_test harm_blocked_test harm_file_limit_test harm_preload_test harm_shell_test
              known_misses_test)
   add_executable(${test} ${harm_dir}/${test}.cc)
-  target_link_libraries(${test} PRIVATE harm_run GTest::gmock_main)
+  target_link_libraries(${test} PRIVATE loopsan_test_options harm_run GTest::gmock_main)
   gtest_discover_tests(${test} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS real TIMEOUT 180)
 endforeach()
 add_dependencies(harm_file_limit_test victim_epoll_O2)

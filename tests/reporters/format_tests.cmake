@@ -18,6 +18,6 @@ target_compile_definitions(format_test PRIVATE
   LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden"
   LOOPSAN_SCHEMA_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/schemas")
 target_link_libraries(format_test PRIVATE
-  loopsan_reporters valijson nlohmann_json::nlohmann_json LibXml2::LibXml2
+  loopsan_test_options loopsan_reporters valijson nlohmann_json::nlohmann_json LibXml2::LibXml2
   GTest::gmock GTest::gtest_main)
 gtest_discover_tests(format_test)

@@ -11,5 +11,6 @@ add_executable(gate_test
 target_compile_definitions(gate_test PRIVATE
   LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden")
 target_link_libraries(gate_test PRIVATE
-  loopsan_reporters loopsan_test_support nlohmann_json::nlohmann_json GTest::gmock_main)
+  loopsan_test_options loopsan_reporters loopsan_test_support nlohmann_json::nlohmann_json
+  GTest::gmock_main)
 gtest_discover_tests(gate_test)

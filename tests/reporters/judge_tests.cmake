@@ -5,5 +5,5 @@ add_executable(judge_test
   reporters/segment_reader_test.cc
   reporters/step_context_test.cc
 )
-target_link_libraries(judge_test PRIVATE loopsan_reporters GTest::gmock_main)
+target_link_libraries(judge_test PRIVATE loopsan_test_options loopsan_reporters GTest::gmock_main)
 gtest_discover_tests(judge_test)

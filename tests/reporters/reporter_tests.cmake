@@ -64,7 +64,7 @@ target_compile_definitions(reporter_test PRIVATE
   SYMBOLIZER_FIXTURE_BUILD_ID="$<TARGET_FILE:symbolizer_fixture_build_id>"
   SYMBOLIZER_FIXTURE_DEBUG_LINK="${linked}")
 target_link_libraries(reporter_test PRIVATE
-  loopsan_reporters loopsan_prometheus_text valijson nlohmann_json::nlohmann_json
+  loopsan_test_options loopsan_reporters loopsan_prometheus_text valijson nlohmann_json::nlohmann_json
   ${CMAKE_DL_LIBS} GTest::gmock GTest::gtest_main)
 add_dependencies(reporter_test symbolizer_fixture_plain symbolizer_fixture_stripped
   symbolizer_fixture_build_id symbolizer_fixture_debug_link)

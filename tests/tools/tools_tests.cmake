@@ -27,7 +27,7 @@ target_link_libraries(look_around PRIVATE loopsan_options)
 set_target_properties(static_program look_around PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${fake_prefix}/programs)
 
 add_executable(options_test ${tools_tests_dir}/../reporters/options_test.cc)
-target_link_libraries(options_test PRIVATE loopsan_reporters GTest::gmock_main)
+target_link_libraries(options_test PRIVATE loopsan_test_options loopsan_reporters GTest::gmock_main)
 gtest_discover_tests(options_test)
 
 add_executable(tools_test
@@ -44,7 +44,8 @@ target_compile_definitions(tools_test PRIVATE
   STATIC_PROGRAM="$<TARGET_FILE:static_program>"
   LOOPSAN_RULE_PACKS="${PROJECT_SOURCE_DIR}/tools/suppressions"
   LOOPSAN_INSTALL_LIBDIR="${CMAKE_INSTALL_LIBDIR}")
-target_link_libraries(tools_test PRIVATE loopsan_tools loopsan_test_support absl::strings GTest::gmock_main)
+target_link_libraries(tools_test PRIVATE
+  loopsan_test_options loopsan_tools loopsan_test_support absl::strings GTest::gmock_main)
 add_dependencies(tools_test static_program)
 gtest_discover_tests(tools_test)
 
@@ -63,7 +64,8 @@ target_compile_definitions(run_test PRIVATE
   LOOK_AROUND="$<TARGET_FILE:look_around>"
   LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden"
   LOOPSAN_VERSION="${PROJECT_VERSION}")
-target_link_libraries(run_test PRIVATE loopsan_tools loopsan_test_support GTest::gmock_main util)
+target_link_libraries(run_test PRIVATE
+  loopsan_test_options loopsan_tools loopsan_test_support GTest::gmock_main util)
 add_dependencies(run_test loopsan_fake_cli static_program look_around)
 gtest_discover_tests(run_test)
 
@@ -74,7 +76,7 @@ add_executable(dashboard_test ${tools_tests_dir}/dashboard_test.cc)
 target_compile_definitions(dashboard_test PRIVATE
   FAKE_LOOPSAN="$<TARGET_FILE:loopsan_fake_cli>" LOOPSAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
   LOOPSAN_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/reporters/golden")
-target_link_libraries(dashboard_test PRIVATE loopsan_test_support GTest::gmock_main)
+target_link_libraries(dashboard_test PRIVATE loopsan_test_options loopsan_test_support GTest::gmock_main)
 add_dependencies(dashboard_test loopsan_fake_cli)
 gtest_discover_tests(dashboard_test)
 
