@@ -87,9 +87,9 @@ class Completions : private TimerNode {
 };
 
 template <typename T>
-class NextAwaiter final : public CompletionAwaiter {
+class NextCompletionAwaiter final : public CompletionAwaiter {
  public:
-  NextAwaiter(Completions& completions, const std::vector<TaskHandle<T>>& tasks) noexcept
+  NextCompletionAwaiter(Completions& completions, const std::vector<TaskHandle<T>>& tasks) noexcept
       : CompletionAwaiter(completions), tasks_(tasks) {}
   std::optional<TaskHandle<T>> await_resume() {
     const std::optional<size_t> index = Take();
@@ -116,8 +116,8 @@ class AsCompleted {
       : AsCompleted(SpawnAll(std::move(tasks), here), limit) {}
 
   // The next task that is done; none when all have been given.
-  [[nodiscard("it must be awaited")]] internal::NextAwaiter<T> Next() noexcept {
-    return internal::NextAwaiter<T>(completions_, tasks_);
+  [[nodiscard("it must be awaited")]] internal::NextCompletionAwaiter<T> Next() noexcept {
+    return internal::NextCompletionAwaiter<T>(completions_, tasks_);
   }
 
  private:

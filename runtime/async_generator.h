@@ -168,10 +168,10 @@ class GeneratorPromise final : public GeneratorPromiseBase, public AwaitsAnythin
 };
 
 template <typename T>
-class NextAwaiter : public NativeAwaiter {
+class NextItemAwaiter : public NativeAwaiter {
  public:
   using Promise = GeneratorPromise<T>;
-  explicit NextAwaiter(std::coroutine_handle<Promise> handle) noexcept : handle_(handle) {}
+  explicit NextItemAwaiter(std::coroutine_handle<Promise> handle) noexcept : handle_(handle) {}
 
   bool await_ready(std::source_location here = std::source_location::current()) {
     site_ = SiteOf(here);
@@ -243,8 +243,8 @@ class [[nodiscard("a generator runs only in Next()")]] AsyncGenerator {
 
   // `co_await` gives the next item, or null at the end. Throws what the generator
   // throws; UsageError if another task is in it.
-  [[nodiscard]] internal::NextAwaiter<T> Next() noexcept {
-    return internal::NextAwaiter<T>(handle_);
+  [[nodiscard]] internal::NextItemAwaiter<T> Next() noexcept {
+    return internal::NextItemAwaiter<T>(handle_);
   }
 
   // To be awaited. Throws what the clean-up throws; UsageError if the generator

@@ -93,6 +93,12 @@ void QueueBase::Added() noexcept {
 void QueueBase::Removed() noexcept {
   --size_;
   TellPutters();
+  if (closed_ && empty()) EndGetters();
+}
+
+// Those who wait find out by themselves: an item may yet be given back for one.
+void QueueBase::EndGetters() noexcept {
+  while (QueueWaiter* const waiter = getters_.front()) waiter->Wake();
 }
 
 void QueueBase::Cleared() noexcept {
@@ -117,9 +123,8 @@ void QueueBase::TaskDone(std::source_location here) {
 void QueueBase::Close(std::source_location here) {
   Check("Queue::Close", here);
   closed_ = true;
-  // Those who wait find out by themselves: an item may yet be given back for one.
   while (QueueWaiter* const waiter = putters_.front()) waiter->Wake();
-  while (QueueWaiter* const waiter = getters_.front()) waiter->Wake();
+  EndGetters();
 }
 
 }  // namespace loopsan::internal

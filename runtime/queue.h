@@ -122,6 +122,7 @@ class QueueBase {
 
   void TellGetters() noexcept;
   void TellPutters() noexcept;
+  void EndGetters() noexcept;
   void Promise(QueueWaiter* waiter) noexcept;
   void TakePromise(QueueWaiter* waiter) noexcept;
   void Finished(size_t count) noexcept;

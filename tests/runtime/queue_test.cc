@@ -293,6 +293,33 @@ TEST(Queue, AnItemThatIsGivenBackAfterCloseGoesToWhoStillWaits) {
   EXPECT_THAT(order, ElementsAre("waiting1"));
 }
 
+TEST(Queue, CloseEndsWhoComesWhileTheLastItemsAreOnTheirWay) {
+  Queue<int> queue;
+  std::vector<std::string> order;
+  const auto consumer = [&](std::string name) -> Task<> {
+    try {
+      for (;;) {
+        const int item = co_await queue.Get();
+        order.push_back(name + std::to_string(item));
+      }
+    } catch (const QueueShutDown&) {
+      order.push_back(name + " ends");
+    }
+  };
+  const auto main = [&]() -> Task<> {
+    const TaskHandle<> a = Spawn(consumer("a"));
+    const TaskHandle<> b = Spawn(consumer("b"));
+    co_await Yield();
+    co_await queue.Put(1);
+    co_await queue.Put(2);
+    queue.Close();
+    co_await a;
+    co_await b;
+  };
+  RunScripted(main());
+  EXPECT_THAT(order, ElementsAre("a1", "b2", "b ends", "a ends"));
+}
+
 TEST(Queue, CloseEndsWhoWaitsForAPlaceAlsoIfItWasPromised) {
   Queue<int> queue(1);
   std::vector<std::string> order;

@@ -87,14 +87,21 @@ target_compile_definitions(runtime_echo_test PRIVATE
   LOOPSAN_ECHO_SERVER="$<TARGET_FILE:echo_server>" LOOPSAN_ECHO_LOAD="$<TARGET_FILE:echo_load>")
 add_dependencies(runtime_echo_test echo_server echo_load)
 
-# Each public header compiles alone.
-file(GLOB runtime_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/*.h)
+# Each public header compiles alone, and with all others.
+file(GLOB runtime_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
+  ${PROJECT_SOURCE_DIR}/runtime/*.h ${PROJECT_SOURCE_DIR}/runtime/testing/*.h)
 set(header_sources)
+set(includes)
 foreach(header ${runtime_headers})
-  get_filename_component(name ${header} NAME_WE)
+  string(MAKE_C_IDENTIFIER ${header} name)
   set(source ${CMAKE_BINARY_DIR}/runtime_headers/${name}.cc)
-  file(GENERATE OUTPUT ${source} CONTENT "#include \"runtime/${name}.h\"\n")
+  set(include "#include \"${header}\"\n")
+  file(GENERATE OUTPUT ${source} CONTENT ${include})
   list(APPEND header_sources ${source})
+  string(APPEND includes ${include})
 endforeach()
+set(source ${CMAKE_BINARY_DIR}/runtime_headers/all.cc)
+file(GENERATE OUTPUT ${source} CONTENT ${includes})
+list(APPEND header_sources ${source})
 add_library(runtime_headers OBJECT ${header_sources})
 target_link_libraries(runtime_headers PRIVATE loopsan_options loopsan::runtime)
