@@ -181,7 +181,7 @@ void Judge::Private::LiveStep(Process& process, Loop& loop, const SampleTaken& t
     return;
   }
   finding.stack = SymbolizeStack(process, sample.stack);
-  TellLiveStall(finding, shown);
+  TellLiveStall(finding, so_far);
 }
 
 // Calls need no placement; the frames up to the one that resumed the coroutine

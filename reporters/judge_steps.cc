@@ -209,7 +209,7 @@ void Judge::Private::Live(Process& process, Loop& loop, const SampleTaken& taken
                                        : StackKey(process, sample.stack, 0, end));
   if (!IsToldNow(key, taken.at)) return;
   finding.stack = SymbolizeStack(process, sample.stack);
-  TellLiveStall(finding, shown);
+  TellLiveStall(finding, so_far);
 }
 
 void Judge::Private::NoteOpenStall(Process& process, Loop& loop, const SampleTaken& taken,

@@ -347,6 +347,16 @@ TEST_F(ExactJudgeTest, SaysNothingLiveOfACallThatIsMeant) {
   EXPECT_THAT(live_, SizeIs(1));
 }
 
+TEST_F(ExactJudgeTest, SaysLiveForHowLongTheLoopHasWaitedAlsoInAShortCall) {
+  SampleTaken sample = Sample(0.2, kStack);
+  sample.call = SegmentCall{};
+  sample.call->call_id = CallId("usleep");
+  sample.call->start = At(0.14);
+  judge_->Handle(sample);
+  ASSERT_THAT(live_, SizeIs(1));
+  EXPECT_THAT(live_[0], HasSubstr("for 0.200 s: in usleep"));
+}
+
 TEST_F(ExactJudgeTest, ReportsAStepThatNeverEnded) {
   judge_->Handle(Sample(0.11, kStack));
   LoopGone gone = Gone();
