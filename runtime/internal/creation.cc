@@ -89,14 +89,22 @@ void ReportOversizedFrame(Site defined_at, size_t bytes) noexcept try {
 void ReportNeverAwaited(Site defined_at, uint32_t creation) noexcept try {
   if (!t_runner.debug && !DebugIsDefault()) return;
   Found found{.rule = Rule::kNeverAwaited, .message = {}};
+  const loopsan_async_frame* const running =
+      t_runner.root != nullptr ? t_runner.root->top_frame : nullptr;
+  const std::string function = FunctionOf(defined_at);
+  // A coroutine of ours is defined where nobody can mend anything: who dropped it can.
+  const bool ours = function.find("loopsan::internal::") != std::string::npos;
   found.where = defined_at;
+  if (ours && running != nullptr) {
+    found.where = running->awaiting_at != nullptr ? running->awaiting_at : running->defined_at;
+  }
   found.task = t_runner.task;
   void* stack[kDepth];
   found.stack = stack;
   found.stack_frames = CreationStack(creation, stack, kDepth);
-  found.message = "coroutine " + FunctionOf(defined_at) + " was never awaited: none of it ran";
-  const loopsan_async_frame* const running =
-      t_runner.root != nullptr ? t_runner.root->top_frame : nullptr;
+  found.message = function.find("loopsan::internal::CallOnThread") != std::string::npos
+                      ? "a call through SyncToAsync() was never awaited: its function did not run"
+                      : "coroutine " + function + " was never awaited: none of it ran";
   if (running != nullptr) {
     found.message += "; it was destroyed in " + FunctionOf(running->defined_at);
     if (running->awaiting_at != nullptr) {

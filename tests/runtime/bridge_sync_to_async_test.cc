@@ -248,6 +248,33 @@ TEST(SyncToAsync, ReportsAFunctionThatWaitedTooLongForItsThread) {
   EXPECT_THAT(files, ElementsAre(HasSubstr("bridge_sync_to_async_test.cc")));
 }
 
+TEST(SyncToAsync, ReportsACallThatNobodyAwaitsAtWhoForgotIt) {
+  const KeptFindings findings;
+  const auto first = []() -> Task<> {
+    {
+      const Task<int> forgotten = TwiceAsync(1);
+    }
+    co_return;
+  };
+  const auto second = []() -> Task<> {
+    co_await Yield();
+    {
+      const Task<int> forgotten = TwiceAsync(2);
+    }
+  };
+  const auto main = [&]() -> Task<> {
+    co_await first();
+    co_await second();
+  };
+  RunReal(main());
+  ASSERT_THAT(findings.rules(), ElementsAre("never-awaited", "never-awaited"));
+  for (const RuntimeFinding& finding : findings.all()) {
+    EXPECT_THAT(finding.file, HasSubstr("bridge_sync_to_async_test.cc"));
+    EXPECT_THAT(finding.message, HasSubstr("a call through SyncToAsync() was never awaited"));
+  }
+  EXPECT_NE(findings.all()[0].line, findings.all()[1].line);
+}
+
 TEST(SyncToAsync, DoesNotReportAFunctionThatFoundItsThread) {
   const KeptFindings findings;
   const auto main = []() -> Task<> { co_await TwiceAsync(1); };
