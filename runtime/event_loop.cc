@@ -343,7 +343,8 @@ void EventLoop::TakeOver(std::source_location here) {
   if (running_ || internal::t_runner.loop != nullptr) {
     Misuse(Rule::kNestedRun,
            running_ ? "this event loop is already running"
-                    : "another event loop is running on this thread",
+                    : "another event loop is running on this thread: co_await the task there, or "
+                      "run this loop on a thread of its own",
            here);
   }
   owner_ = std::this_thread::get_id();
