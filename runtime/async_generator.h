@@ -70,14 +70,14 @@ class GeneratorPromiseBase : public PromiseBase, public ListNode {
   bool BeginNext(const char* what, Site site);
   // The consumer is at `site`.
   template <typename P>
-  std::coroutine_handle<> Enter(std::coroutine_handle<> self, std::coroutine_handle<P> consumer,
-                                Site site) noexcept {
+  std::coroutine_handle<> Enter(std::coroutine_handle<> generator,
+                                std::coroutine_handle<P> consumer, Site site) noexcept {
     state = State::kRunning;
     continuation = consumer;
     if constexpr (TracedPromise<P>) {
       PushFrame(consumer.promise().frame, frame, site, consumer.address());
     }
-    return Transfer(self);
+    return Transfer(generator);
   }
   std::coroutine_handle<> Leave(State next) noexcept {
     state = next;

@@ -29,9 +29,9 @@ namespace internal {
 template <typename T>
 class SpawnedState final : public TaskState {
  public:
-  SpawnedState(EventLoop* loop, std::coroutine_handle<TaskPromise<T>> handle, Site spawned_at,
+  SpawnedState(EventLoop* its_loop, std::coroutine_handle<TaskPromise<T>> handle, Site spawned_at,
                const std::string& name)
-      : TaskState(loop, handle, handle.promise(), spawned_at, name), handle_(handle) {}
+      : TaskState(its_loop, handle, handle.promise(), spawned_at, name), handle_(handle) {}
 
   ResultSlot<T>& result() noexcept { return result_; }
 

@@ -55,8 +55,8 @@ class Callback : public ReadyItem, public TimerNode, public Pooled {
 template <typename F>
 class CallbackOf final : public Callback {
  public:
-  CallbackOf(EventLoop* loop, Site created_at, F function)
-      : Callback(loop, created_at), function_(std::move(function)) {}
+  CallbackOf(EventLoop* its_loop, Site site, F function)
+      : Callback(its_loop, site), function_(std::move(function)) {}
 
  private:
   void Invoke() override { function_(); }

@@ -105,3 +105,5 @@ file(GENERATE OUTPUT ${source} CONTENT ${includes})
 list(APPEND header_sources ${source})
 add_library(runtime_headers OBJECT ${header_sources})
 target_link_libraries(runtime_headers PRIVATE loopsan_options loopsan::runtime)
+# And without the warnings that users may have turned on.
+target_compile_options(runtime_headers PRIVATE -Wpedantic -Wshadow -Wconversion)
