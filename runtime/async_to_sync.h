@@ -217,6 +217,9 @@ constexpr AsyncToSyncFunction<std::decay_t<F>> AsyncToSync(
                 "instead of AsyncToSync(f(x))");
   static_assert(internal::kCanBeCalled<Kept>,
                 "AsyncToSync() wraps something that can be called and returns a Task");
+  if constexpr (!std::is_class_v<Kept>) {
+    internal::RequireTask<typename internal::DeclaredResult<Kept>::type>();
+  }
   return AsyncToSyncFunction<Kept>(std::forward<F>(function), options, here);
 }
 
@@ -225,6 +228,10 @@ template <auto kFunction>
 constexpr AsyncToSyncFunction<internal::NamedFunction<kFunction>> AsyncToSync(
     const AsyncToSyncOptions& options = {},
     std::source_location here = std::source_location::current()) {
+  using Kept = std::remove_const_t<decltype(kFunction)>;
+  if constexpr (!std::is_class_v<Kept>) {
+    internal::RequireTask<typename internal::DeclaredResult<Kept>::type>();
+  }
   return AsyncToSyncFunction<internal::NamedFunction<kFunction>>({}, options, here);
 }
 

@@ -59,7 +59,11 @@ class ThreadPool final : public Executor {
 
   bool TrySubmit(std::function<void()>& job) override {
     std::unique_lock lock(mutex_);
-    if (shut_down_) throw UsageError("the executor is shut down: it takes no more functions");
+    if (shut_down_) {
+      throw UsageError("executor '" + name_ +
+                       "' was shut down and takes no more functions: let what calls them end "
+                       "first, or give it another executor");
+    }
     if (IsFull()) return false;
     // Each waiting job has a thread that is on its way to it, or all have been started.
     if (jobs_.size() >= idle_ && threads_.size() < most_) {

@@ -327,6 +327,8 @@ template <typename F>
 constexpr SyncToAsyncFunction<std::decay_t<F>> SyncToAsync(F&& function,
                                                            const SyncToAsyncOptions& options = {}) {
   using Kept = std::decay_t<F>;
+  static_assert(!internal::kIsTask<Kept>,
+                "SyncToAsync() is for functions that block, not for a Task: co_await it instead");
   static_assert(internal::kCanBeCalled<Kept>,
                 "SyncToAsync() wraps something that can be called: a function, a lambda, a member "
                 "function, or an object with operator()");
