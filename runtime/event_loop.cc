@@ -13,6 +13,7 @@
 #include "runtime/internal/descriptor_callbacks.h"
 #include "runtime/internal/findings.h"
 #include "runtime/internal/loop_private.h"
+#include "runtime/internal/process_threads.h"
 #include "runtime/internal/ref.h"
 #include "runtime/internal/signal_source.h"
 #include "runtime/spawn.h"
@@ -315,11 +316,15 @@ void EventLoop::Look(bool may_sleep) {
   }
 }
 
-// Nothing is ready, no timer is set, no descriptor or signal is watched, and nobody
-// outside holds a way in: whoever waits now, waits for ever.
+// Nothing is ready, no timer is set, no descriptor or signal is watched, nobody outside
+// holds a way in, and no other thread can use the loop itself: whoever waits now, waits for ever.
 void EventLoop::CheckLostWakeup() {
-  if (watched_ != 0 || tasks_ == 0 || lost_wakeup_told_ || remote_.use_count() > 1) return;
-  lost_wakeup_told_ = true;
+  if (watched_ != 0 || tasks_ == 0 || lost_wakeup_looks_ == 0 || remote_.use_count() > 1) return;
+  --lost_wakeup_looks_;
+  if (!internal::IsOnlyActiveThread(executor_.get())) return;
+  // Somebody may have used his way in, and gone, since the loop looked.
+  if (remote_->HasItem()) return;
+  lost_wakeup_looks_ = 0;
   for (loopsan_task* info = info_.first_task; info != nullptr; info = info->next) {
     const TaskState* const task = TaskState::FromInfo(info);
     if (task->waiting_on == nullptr || task->waiting_on->AwaitedTask() != nullptr) continue;

@@ -7,9 +7,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <future>
+#include <memory>
 #include <thread>
+#include <utility>
 
 #include "runtime/event.h"
+#include "runtime/executor.h"
 #include "runtime/internal/loop_private.h"
 #include "runtime/run.h"
 #include "runtime/sleep.h"
@@ -265,6 +269,59 @@ TEST(LostWakeup, IsNotReportedWhileSomebodyOutsideHoldsAWayIn) {
   const auto waits = [&]() -> Task<> { co_await event.Wait(); };
   EXPECT_THROW(scripted.loop().RunUntilComplete(waits()), std::logic_error);
   EXPECT_THAT(findings.Messages("lost-wakeup"), IsEmpty());
+}
+
+// Tells once that the loop is about to sleep without a limit.
+class TellsOfSleep final : public Instrument {
+ public:
+  explicit TellsOfSleep(std::promise<void>* told) : told_(told) {}
+  void OnIdleBegin(Duration timeout) override {
+    if (timeout < Duration::zero() && told_ != nullptr) std::exchange(told_, nullptr)->set_value();
+  }
+
+ private:
+  std::promise<void>* told_;
+};
+
+TEST(LostWakeup, IsNotReportedWhileAnotherThreadMayUseTheLoop) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  scripted.port().AllowRealWaits();
+  EventLoop& loop = scripted.loop();
+  Event event;
+  std::promise<void> judged;
+  std::thread other([&] {
+    judged.get_future().wait();
+    loop.CallSoonThreadsafe([&] { event.Set(); });
+  });
+  loop.AddInstrument(std::make_shared<TellsOfSleep>(&judged));
+  const auto waits = [&]() -> Task<> { co_await event.Wait(); };
+  scripted.Run(waits());
+  other.join();
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+#ifdef __has_feature
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+constexpr bool kThreadSanitizer = false;
+#endif
+
+// And though the debug mode's own thread looks for deadlocks.
+TEST(LostWakeup, IsReportedThoughThreadsOfTheRuntimeAreIdle) {
+  if (kThreadSanitizer) GTEST_SKIP() << "it has a thread of its own";
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Event never;
+  const auto main = [&]() -> Task<> {
+    const Executor& executor = EventLoop::Running().DefaultExecutor();
+    auto job = RunInExecutor([] {});
+    while (executor.stats().begun == 0 || executor.stats().idle == 0) co_await Yield();
+    co_await std::move(job);
+    co_await never.Wait();
+  };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
+  EXPECT_THAT(findings.Messages("lost-wakeup"), SizeIs(1));
 }
 
 TEST(LostWakeup, IsNotReportedWhileATimerIsSet) {
