@@ -44,6 +44,17 @@ constexpr double kSecondsPerLook = 50e-6;
   throw UsageError(message);
 }
 
+// " (held by task 'writer')", or nothing.
+std::string HolderOf(const internal::Waiter& waiter, loopsan_task* tasks) {
+  const uint64_t holder = waiter.HolderTask();
+  if (holder == 0) return "";
+  for (loopsan_task* info = tasks; info != nullptr; info = info->next) {
+    if (info->id != holder) continue;
+    return " (held by task '" + TaskState::FromInfo(info)->DisplayName() + "')";
+  }
+  return " (held by Task-" + std::to_string(holder) + ", which has ended)";
+}
+
 }  // namespace
 
 namespace internal {
@@ -333,6 +344,7 @@ void EventLoop::CheckLostWakeup() {
     found.where = info->innermost != nullptr ? info->innermost->awaiting_at : nullptr;
     found.message = "task '" + task->DisplayName() + "' waits for a " +
                     (info->waiting_for != nullptr ? info->waiting_for : "wake-up") +
+                    HolderOf(*task->waiting_on, info_.first_task) +
                     " that nobody is left to give: nothing is ready, no timer is set, and no "
                     "descriptor, signal or other thread can wake the loop";
     internal::Report(found);

@@ -15,6 +15,7 @@
 #include "runtime/event.h"
 #include "runtime/executor.h"
 #include "runtime/internal/loop_private.h"
+#include "runtime/mutex.h"
 #include "runtime/run.h"
 #include "runtime/sleep.h"
 #include "tests/runtime/run_loop.h"
@@ -24,6 +25,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -322,6 +324,44 @@ TEST(LostWakeup, IsReportedThoughThreadsOfTheRuntimeAreIdle) {
   };
   EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
   EXPECT_THAT(findings.Messages("lost-wakeup"), SizeIs(1));
+}
+
+TEST(LostWakeup, OfAMutexNamesItsHolder) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Mutex mutex;
+  Event never;
+  const auto holds = [&]() -> Task<> {
+    const MutexLock lock = co_await mutex.Lock();
+    co_await never.Wait();
+  };
+  const auto main = [&]() -> Task<> {
+    Spawn(holds(), "holder");
+    co_await Yield();
+    co_await mutex.Lock();
+  };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
+  const std::vector<std::string> messages = findings.Messages("lost-wakeup");
+  ASSERT_THAT(messages, SizeIs(2));
+  EXPECT_THAT(messages,
+              Contains(HasSubstr("'main' waits for a mutex (held by task 'holder') that")));
+}
+
+TEST(LostWakeup, OfAMutexSaysThatItsHolderHasEnded) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Mutex mutex;
+  MutexLock kept;
+  const auto keeps = [&]() -> Task<> { kept = co_await mutex.Lock(); };
+  const auto main = [&]() -> Task<> {
+    const TaskHandle<> keeper = Spawn(keeps(), "keeper");
+    co_await keeper;
+    co_await mutex.Lock();
+  };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
+  const std::vector<std::string> messages = findings.Messages("lost-wakeup");
+  ASSERT_THAT(messages, SizeIs(1));
+  EXPECT_THAT(messages[0], ContainsRegex("mutex .held by Task-[0-9]+, which has ended. that"));
 }
 
 TEST(LostWakeup, IsNotReportedWhileATimerIsSet) {
