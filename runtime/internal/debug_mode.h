@@ -38,8 +38,9 @@ class DebugMode {
   // if there is one.
   void NoteTicks(uint64_t now);
 
-  // The running task has made itself ready again, without waiting for anything.
+  // The running task makes itself ready again, without waiting for anything.
   void NoteSelfWake(TaskState& task) {
+    task.woke_itself = true;
     if (++task.self_wakes >= kManySelfWakes) [[unlikely]] {
       JudgeSelfWakes(task);
     }
@@ -149,7 +150,14 @@ inline void DebugMode::EndStep(uint64_t now) {
     JudgeStep(ticks);
   }
   if (TaskState* const task = std::exchange(task_, nullptr)) {
-    if (task->self_wakes != 0) task->self_wake_ticks += ticks;
+    if (task->self_wakes != 0) {
+      if (std::exchange(task->woke_itself, false)) {
+        task->self_wake_ticks += ticks;
+      } else {  // it waits for something
+        task->self_wakes = 0;
+        task->self_wake_ticks = 0;
+      }
+    }
     task->Unref();
   }
 }

@@ -145,6 +145,36 @@ TEST(SelfWaking, IsSaidOnceOfATaskThatPolls) {
   ASSERT_THAT(findings.rules(), ElementsAre("self-waking"));
 }
 
+TEST(SelfWaking, IsSaidOfATaskThatSleepsForNoTime) {
+  const KeptFindings findings;
+  const auto polls = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) co_await SleepFor(milliseconds(0));
+  };
+  RunScripted(polls());
+  ASSERT_THAT(findings.rules(), ElementsAre("self-waking"));
+}
+
+TEST(SelfWaking, IsNotSaidOfATaskThatSleepsForAWhileEachTime) {
+  const KeptFindings findings;
+  const auto sleeps = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) co_await SleepFor(milliseconds(1));
+  };
+  RunScripted(sleeps());
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+TEST(SelfWaking, IsNotSaidOfATaskThatWaitsInBetween) {
+  const KeptFindings findings;
+  const auto works = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) {
+      co_await SleepFor(milliseconds(1));
+      co_await Yield();
+    }
+  };
+  RunScripted(works());
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
 TEST(SelfWaking, IsNotSaidOfLongWorkThatIsDivided) {
   const KeptFindings findings;
   RunScripted(YieldsOften(1'500, std::chrono::microseconds(40)));
