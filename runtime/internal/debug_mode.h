@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "runtime/internal/annotations.h"
@@ -66,6 +67,7 @@ class DebugMode {
   void JudgeStep(uint64_t ticks);
   void JudgeSelfWakes(TaskState& task);
   void ReportSlowStep(uint64_t ticks);
+  std::string WaitForProcessor(double seconds);
   void ReportLongTurn(uint64_t ticks);
   void NoteContributor(uint64_t ticks);
 
@@ -85,6 +87,7 @@ class DebugMode {
   uint64_t started_ = 0;
   uint64_t noted_ticks_ = 0;  // a reading that serves for the next step; 0: none does
   uint32_t transfers_ = 0;
+  double waited_for_processor_ = 0;  // the thread, until the last slow step; seconds
   uint64_t turn_ticks_ = 0;
   uint64_t turn_steps_ = 0;
   bool turn_told_ = false;

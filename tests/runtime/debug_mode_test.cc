@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -31,6 +34,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 // Takes that long, on the clock that the test gives to the loop.
@@ -83,6 +87,70 @@ TEST(SlowStep, IsNotTheTimeThatTheLoopWaitsForWork) {
   };
   RunScripted(main());
   EXPECT_THAT(findings.Messages("slow-step"), IsEmpty());
+}
+
+std::chrono::nanoseconds OwnProcessorTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// All on one processor, with so many other threads that want it.
+class BusyProcessor {
+ public:
+  explicit BusyProcessor(size_t others) {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (size_t i = 0; i < others; ++i) {
+      others_.emplace_back([this] {
+        while (!stop_.load(std::memory_order_relaxed)) {
+        }
+      });
+    }
+  }
+  ~BusyProcessor() {
+    stop_.store(true, std::memory_order_relaxed);
+    for (std::thread& other : others_) other.join();
+    sched_setaffinity(0, sizeof before_, &before_);
+  }
+
+ private:
+  cpu_set_t before_;
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> others_;
+};
+
+TEST(SlowStep, ThatWaitedForAProcessorSaysSo) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(50));
+    co_await Yield();
+    const Time start = Clock::now();
+    const auto ran_before = OwnProcessorTime();
+    while (Clock::now() - start - (OwnProcessorTime() - ran_before) < milliseconds(100)) {
+    }
+  };
+  const BusyProcessor busy(8);
+  loopsan::Run(main(), {.port = nullptr, .name = {}, .debug = true});
+  ASSERT_THAT(findings.Messages("slow-step"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("slow-step")[0], HasSubstr("may have waited for a processor"));
+}
+
+TEST(SlowStep, ThatWasSlowByItselfSaysNothingOfProcessors) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(1));
+    const auto ran_before = OwnProcessorTime();
+    while (OwnProcessorTime() - ran_before < milliseconds(20)) {
+    }
+    co_return;
+  };
+  loopsan::Run(main(), {.port = nullptr, .name = {}, .debug = true});
+  ASSERT_THAT(findings.Messages("slow-step"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("slow-step")[0], Not(HasSubstr("processor")));
 }
 
 TEST(SlowStep, IsNotReportedWithoutTheDebugMode) {
