@@ -200,6 +200,23 @@ TEST(NeverYields, IsSaidOfASlowStepThatGoesThroughManyAwaits) {
   EXPECT_THAT(findings.Messages("never-yields")[0], HasSubstr("'busy'"));
 }
 
+// What does not suspend is not counted.
+TEST(NeverYields, IsNotSaidOfASlowStepOverEventsThatAreSet) {
+  const KeptFindings findings;
+  Event event;
+  const auto busy = [&]() -> Task<> {
+    event.Set();
+    for (int i = 0; i < 2'000; ++i) {
+      ComputeFor(std::chrono::microseconds(10));
+      co_await event.Wait();
+    }
+  };
+  ScriptedLoop scripted;
+  scripted.loop().SetSlowStep(milliseconds(5));
+  scripted.Run(busy());
+  EXPECT_THAT(findings.rules(), ElementsAre("slow-step"));
+}
+
 Task<> YieldsOften(int times, Duration work) {
   for (int i = 0; i < times; ++i) {
     ComputeFor(work);
