@@ -453,7 +453,7 @@ TEST(LostWakeup, OfAMutexNamesItsHolder) {
   const auto main = [&]() -> Task<> {
     Spawn(holds(), "holder");
     co_await Yield();
-    co_await mutex.Lock();
+    const MutexLock lock = co_await mutex.Lock();
   };
   EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
   const std::vector<std::string> messages = findings.Messages("lost-wakeup");
@@ -471,7 +471,7 @@ TEST(LostWakeup, OfAMutexSaysThatItsHolderHasEnded) {
   const auto main = [&]() -> Task<> {
     const TaskHandle<> keeper = Spawn(keeps(), "keeper");
     co_await keeper;
-    co_await mutex.Lock();
+    const MutexLock lock = co_await mutex.Lock();
   };
   EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
   const std::vector<std::string> messages = findings.Messages("lost-wakeup");
