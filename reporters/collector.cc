@@ -128,6 +128,9 @@ class SessionCollector : public Collector {
     pthread_sigmask(SIG_BLOCK, &all, &before);
     judge_thread_ = std::thread([this] { JudgeAll(); });
     watcher_thread_ = std::thread([this] { WatchAll(); });
+    // Where they live in the process that they watch, the runtime knows them by their names.
+    pthread_setname_np(judge_thread_.native_handle(), "loopsan-judge");
+    pthread_setname_np(watcher_thread_.native_handle(), "loopsan-look");
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 

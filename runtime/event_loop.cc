@@ -13,6 +13,7 @@
 #include "runtime/internal/descriptor_callbacks.h"
 #include "runtime/internal/findings.h"
 #include "runtime/internal/loop_private.h"
+#include "runtime/internal/process_threads.h"
 #include "runtime/internal/ref.h"
 #include "runtime/internal/signal_source.h"
 #include "runtime/spawn.h"
@@ -41,6 +42,17 @@ constexpr double kSecondsPerLook = 50e-6;
   found.task = internal::t_runner.task;
   internal::Report(found);
   throw UsageError(message);
+}
+
+// " (held by task 'writer')", or nothing.
+std::string HolderOf(const internal::Waiter& waiter, loopsan_task* tasks) {
+  const uint64_t holder = waiter.HolderTask();
+  if (holder == 0) return "";
+  for (loopsan_task* info = tasks; info != nullptr; info = info->next) {
+    if (info->id != holder) continue;
+    return " (held by task '" + TaskState::FromInfo(info)->DisplayName() + "')";
+  }
+  return " (held by Task-" + std::to_string(holder) + ", which has ended)";
 }
 
 }  // namespace
@@ -315,11 +327,15 @@ void EventLoop::Look(bool may_sleep) {
   }
 }
 
-// Nothing is ready, no timer is set, no descriptor or signal is watched, and nobody
-// outside holds a way in: whoever waits now, waits for ever.
+// Nothing is ready, no timer is set, no descriptor or signal is watched, nobody outside
+// holds a way in, and no other thread can use the loop itself: whoever waits now, waits for ever.
 void EventLoop::CheckLostWakeup() {
-  if (watched_ != 0 || tasks_ == 0 || lost_wakeup_told_ || remote_.use_count() > 1) return;
-  lost_wakeup_told_ = true;
+  if (watched_ != 0 || tasks_ == 0 || lost_wakeup_looks_ == 0 || remote_.use_count() > 1) return;
+  --lost_wakeup_looks_;
+  if (!internal::IsOnlyActiveThread(executor_.get())) return;
+  // Somebody may have used his way in, and gone, since the loop looked.
+  if (remote_->HasItem()) return;
+  lost_wakeup_looks_ = 0;
   for (loopsan_task* info = info_.first_task; info != nullptr; info = info->next) {
     const TaskState* const task = TaskState::FromInfo(info);
     if (task->waiting_on == nullptr || task->waiting_on->AwaitedTask() != nullptr) continue;
@@ -328,6 +344,7 @@ void EventLoop::CheckLostWakeup() {
     found.where = info->innermost != nullptr ? info->innermost->awaiting_at : nullptr;
     found.message = "task '" + task->DisplayName() + "' waits for a " +
                     (info->waiting_for != nullptr ? info->waiting_for : "wake-up") +
+                    HolderOf(*task->waiting_on, info_.first_task) +
                     " that nobody is left to give: nothing is ready, no timer is set, and no "
                     "descriptor, signal or other thread can wake the loop";
     internal::Report(found);

@@ -341,10 +341,10 @@ class EventLoop {
   bool running_ = false;
   bool stopping_ = false;
   bool closed_ = false;
-  bool lost_wakeup_told_ = false;
   bool looks_each_turn_ = true;
   uint32_t steps_since_look_ = 0;
-  uint32_t cancel_order_ = 0;  // of the last Cancel() from outside; see TaskState::Cancel()
+  uint32_t lost_wakeup_looks_ = 100;  // left; each costs some 10 us where there are other threads
+  uint32_t cancel_order_ = 0;         // of the last Cancel() from outside; see TaskState::Cancel()
   uint32_t cancel_depth_ = 0;
   uint64_t last_look_ = 0;
   uint64_t ticks_per_look_ = 0;

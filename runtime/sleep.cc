@@ -9,7 +9,11 @@ SleepAwaiter::~SleepAwaiter() { StopTimer(); }
 
 void SleepAwaiter::Start() {
   fire = [](TimerNode* node) { static_cast<SleepAwaiter*>(node)->Wake(); };
-  LoopPrivate::timers(EventLoop::Running()).Add(this);
+  EventLoop& loop = EventLoop::Running();
+  if (at_once_ && t_runner.task != nullptr) [[unlikely]] {
+    if (DebugMode* const debug = LoopPrivate::debug_mode(loop)) debug->NoteSelfWake(*t_runner.task);
+  }
+  LoopPrivate::timers(loop).Add(this);
 }
 
 void SleepAwaiter::StopTimer() noexcept {

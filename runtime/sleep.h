@@ -15,7 +15,9 @@ namespace internal {
 
 class SleepAwaiter final : public Waiter, private TimerNode {
  public:
-  explicit SleepAwaiter(Time until) noexcept { deadline = until; }
+  explicit SleepAwaiter(Time until, bool at_once = false) noexcept : at_once_(at_once) {
+    deadline = until;
+  }
   ~SleepAwaiter();
 
   bool await_ready(std::source_location here = std::source_location::current()) noexcept {
@@ -34,6 +36,8 @@ class SleepAwaiter final : public Waiter, private TimerNode {
  private:
   void Start();
   void StopTimer() noexcept;
+
+  const bool at_once_;  // it only takes turns
 };
 
 class YieldAwaiter final : public Waiter {
@@ -57,7 +61,8 @@ class YieldAwaiter final : public Waiter {
 
 // At least this long; not at all (but for one turn) if it is not positive.
 inline internal::SleepAwaiter SleepFor(Duration duration) {
-  return internal::SleepAwaiter(EventLoop::Running().TimeAfter(duration));
+  return internal::SleepAwaiter(EventLoop::Running().TimeAfter(duration),
+                                duration <= Duration::zero());
 }
 inline internal::SleepAwaiter SleepUntil(Time time) noexcept {
   return internal::SleepAwaiter(time);

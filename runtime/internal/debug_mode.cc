@@ -1,8 +1,12 @@
 #include "runtime/internal/debug_mode.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <string>
 
 #include "runtime/event_loop.h"
@@ -21,6 +25,21 @@ std::string Milliseconds(double seconds) {
   char text[32];
   snprintf(text, sizeof text, "%.1f ms", seconds * 1e3);
   return text;
+}
+
+// For how many seconds this thread was ready to run and did not; endless if nobody counts that.
+double SecondsWithoutProcessor() {
+  double nanoseconds = std::numeric_limits<double>::infinity();
+  const int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return nanoseconds;
+  char text[96];
+  const ssize_t bytes = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (bytes > 0) {
+    text[bytes] = '\0';
+    sscanf(text, "%*u %lf", &nanoseconds);
+  }
+  return nanoseconds / 1e9;
 }
 
 }  // namespace
@@ -49,6 +68,7 @@ uint64_t DebugMode::TellIdle() { return annotations_->idle(&LoopPrivate::mutable
 
 void DebugMode::BeginRun() {
   PrepareCreations();
+  if (!scripted_) waited_for_processor_ = SecondsWithoutProcessor();
   if (annotations_ != nullptr && !scripted_) {
     watched_ = annotations_->loop_begin(&LoopPrivate::mutable_info(*loop_)) != 0;
   }
@@ -111,13 +131,27 @@ void DebugMode::ReportSlowStep(uint64_t ticks) {
     if (never_yields) {
       found.message += " and went through " + std::to_string(transfers) +
                        " awaits, none of which had to wait: nothing else could run";
+    } else {
+      found.message += WaitForProcessor(seconds);
     }
   } else {
     found.where = created_at_;
-    found.message =
-        "the callback made at " + FileAndLine(created_at_) + " took " + Milliseconds(seconds);
+    found.message = "the callback made at " + FileAndLine(created_at_) + " took " +
+                    Milliseconds(seconds) + WaitForProcessor(seconds);
   }
   Report(found);
+}
+
+// If the step might not have been slow without it. A look before each step would cost more than
+// the step: what is known is how long the thread has waited since the last slow one.
+std::string DebugMode::WaitForProcessor(double seconds) {
+  if (scripted_) return "";
+  const double before = std::exchange(waited_for_processor_, SecondsWithoutProcessor());
+  // Not a number, if it is endless.
+  const double waited = waited_for_processor_ - before;
+  if (seconds - waited > static_cast<double>(threshold_) / ticks_per_second_) return "";
+  return ", up to " + Milliseconds(waited < seconds ? waited : seconds) +
+         " of which it may have waited for a processor";
 }
 
 void DebugMode::ReportLongTurn(uint64_t ticks) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "runtime/internal/annotations.h"
@@ -38,8 +39,9 @@ class DebugMode {
   // if there is one.
   void NoteTicks(uint64_t now);
 
-  // The running task has made itself ready again, without waiting for anything.
+  // The running task makes itself ready again, without waiting for anything.
   void NoteSelfWake(TaskState& task) {
+    task.woke_itself = true;
     if (++task.self_wakes >= kManySelfWakes) [[unlikely]] {
       JudgeSelfWakes(task);
     }
@@ -65,6 +67,7 @@ class DebugMode {
   void JudgeStep(uint64_t ticks);
   void JudgeSelfWakes(TaskState& task);
   void ReportSlowStep(uint64_t ticks);
+  std::string WaitForProcessor(double seconds);
   void ReportLongTurn(uint64_t ticks);
   void NoteContributor(uint64_t ticks);
 
@@ -84,6 +87,7 @@ class DebugMode {
   uint64_t started_ = 0;
   uint64_t noted_ticks_ = 0;  // a reading that serves for the next step; 0: none does
   uint32_t transfers_ = 0;
+  double waited_for_processor_ = 0;  // the thread, until the last slow step; seconds
   uint64_t turn_ticks_ = 0;
   uint64_t turn_steps_ = 0;
   bool turn_told_ = false;
@@ -149,7 +153,14 @@ inline void DebugMode::EndStep(uint64_t now) {
     JudgeStep(ticks);
   }
   if (TaskState* const task = std::exchange(task_, nullptr)) {
-    if (task->self_wakes != 0) task->self_wake_ticks += ticks;
+    if (task->self_wakes != 0) {
+      if (std::exchange(task->woke_itself, false)) {
+        task->self_wake_ticks += ticks;
+      } else {  // it waits for something
+        task->self_wakes = 0;
+        task->self_wake_ticks = 0;
+      }
+    }
     task->Unref();
   }
 }

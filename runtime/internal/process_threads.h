@@ -22,6 +22,11 @@ Executor& SensitiveThread();
 // A thread for each job that is given to them, idle ones first.
 Executor& HelperThreads();
 
+// Whether nobody can begin anything but this thread: there are no others but idle ones of
+// `executor` (may be null) and of the above, and those that watch the process, whose names begin
+// with "loopsan-". False if that cannot be told.
+bool IsOnlyActiveThread(const Executor* executor) noexcept;
+
 // Differs between a process and its forked children: what belongs to another
 // generation refers to threads that are not there.
 uint64_t ForkGeneration() noexcept;

@@ -78,6 +78,8 @@ class RemoteQueue {
     sleeping_.store(false, std::memory_order_relaxed);
     return false;
   }
+  // Something has come meanwhile.
+  bool HasItem() const noexcept { return head_.load(std::memory_order_seq_cst) != nullptr; }
   void Awake() noexcept {
     sleeping_.store(false, std::memory_order_relaxed);
     item_ended_sleep_ = head_.load(std::memory_order_relaxed) != nullptr;

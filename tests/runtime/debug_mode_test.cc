@@ -3,14 +3,22 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <future>
+#include <memory>
 #include <thread>
+#include <utility>
 
 #include "runtime/event.h"
+#include "runtime/executor.h"
 #include "runtime/internal/loop_private.h"
+#include "runtime/mutex.h"
 #include "runtime/run.h"
 #include "runtime/sleep.h"
 #include "tests/runtime/run_loop.h"
@@ -20,11 +28,13 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 // Takes that long, on the clock that the test gives to the loop.
@@ -79,6 +89,70 @@ TEST(SlowStep, IsNotTheTimeThatTheLoopWaitsForWork) {
   EXPECT_THAT(findings.Messages("slow-step"), IsEmpty());
 }
 
+std::chrono::nanoseconds OwnProcessorTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// All on one processor, with so many other threads that want it.
+class BusyProcessor {
+ public:
+  explicit BusyProcessor(size_t others) {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (size_t i = 0; i < others; ++i) {
+      others_.emplace_back([this] {
+        while (!stop_.load(std::memory_order_relaxed)) {
+        }
+      });
+    }
+  }
+  ~BusyProcessor() {
+    stop_.store(true, std::memory_order_relaxed);
+    for (std::thread& other : others_) other.join();
+    sched_setaffinity(0, sizeof before_, &before_);
+  }
+
+ private:
+  cpu_set_t before_;
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> others_;
+};
+
+TEST(SlowStep, ThatWaitedForAProcessorSaysSo) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(50));
+    co_await Yield();
+    const Time start = Clock::now();
+    const auto ran_before = OwnProcessorTime();
+    while (Clock::now() - start - (OwnProcessorTime() - ran_before) < milliseconds(100)) {
+    }
+  };
+  const BusyProcessor busy(8);
+  loopsan::Run(main(), {.port = nullptr, .name = {}, .debug = true});
+  ASSERT_THAT(findings.Messages("slow-step"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("slow-step")[0], HasSubstr("may have waited for a processor"));
+}
+
+TEST(SlowStep, ThatWasSlowByItselfSaysNothingOfProcessors) {
+  const KeptFindings findings;
+  const auto main = []() -> Task<> {
+    EventLoop::Running().SetSlowStep(milliseconds(1));
+    const auto ran_before = OwnProcessorTime();
+    while (OwnProcessorTime() - ran_before < milliseconds(20)) {
+    }
+    co_return;
+  };
+  loopsan::Run(main(), {.port = nullptr, .name = {}, .debug = true});
+  ASSERT_THAT(findings.Messages("slow-step"), SizeIs(1));
+  EXPECT_THAT(findings.Messages("slow-step")[0], Not(HasSubstr("processor")));
+}
+
 TEST(SlowStep, IsNotReportedWithoutTheDebugMode) {
   const KeptFindings findings;
   const auto main = []() -> Task<> {
@@ -126,6 +200,23 @@ TEST(NeverYields, IsSaidOfASlowStepThatGoesThroughManyAwaits) {
   EXPECT_THAT(findings.Messages("never-yields")[0], HasSubstr("'busy'"));
 }
 
+// What does not suspend is not counted.
+TEST(NeverYields, IsNotSaidOfASlowStepOverEventsThatAreSet) {
+  const KeptFindings findings;
+  Event event;
+  const auto busy = [&]() -> Task<> {
+    event.Set();
+    for (int i = 0; i < 2'000; ++i) {
+      ComputeFor(std::chrono::microseconds(10));
+      co_await event.Wait();
+    }
+  };
+  ScriptedLoop scripted;
+  scripted.loop().SetSlowStep(milliseconds(5));
+  scripted.Run(busy());
+  EXPECT_THAT(findings.rules(), ElementsAre("slow-step"));
+}
+
 Task<> YieldsOften(int times, Duration work) {
   for (int i = 0; i < times; ++i) {
     ComputeFor(work);
@@ -137,6 +228,36 @@ TEST(SelfWaking, IsSaidOnceOfATaskThatPolls) {
   const KeptFindings findings;
   RunScripted(YieldsOften(5'000, Duration::zero()));
   ASSERT_THAT(findings.rules(), ElementsAre("self-waking"));
+}
+
+TEST(SelfWaking, IsSaidOfATaskThatSleepsForNoTime) {
+  const KeptFindings findings;
+  const auto polls = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) co_await SleepFor(milliseconds(0));
+  };
+  RunScripted(polls());
+  ASSERT_THAT(findings.rules(), ElementsAre("self-waking"));
+}
+
+TEST(SelfWaking, IsNotSaidOfATaskThatSleepsForAWhileEachTime) {
+  const KeptFindings findings;
+  const auto sleeps = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) co_await SleepFor(milliseconds(1));
+  };
+  RunScripted(sleeps());
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+TEST(SelfWaking, IsNotSaidOfATaskThatWaitsInBetween) {
+  const KeptFindings findings;
+  const auto works = []() -> Task<> {
+    for (int i = 0; i < 2'000; ++i) {
+      co_await SleepFor(milliseconds(1));
+      co_await Yield();
+    }
+  };
+  RunScripted(works());
+  EXPECT_THAT(findings.all(), IsEmpty());
 }
 
 TEST(SelfWaking, IsNotSaidOfLongWorkThatIsDivided) {
@@ -265,6 +386,97 @@ TEST(LostWakeup, IsNotReportedWhileSomebodyOutsideHoldsAWayIn) {
   const auto waits = [&]() -> Task<> { co_await event.Wait(); };
   EXPECT_THROW(scripted.loop().RunUntilComplete(waits()), std::logic_error);
   EXPECT_THAT(findings.Messages("lost-wakeup"), IsEmpty());
+}
+
+// Tells once that the loop is about to sleep without a limit.
+class TellsOfSleep final : public Instrument {
+ public:
+  explicit TellsOfSleep(std::promise<void>* told) : told_(told) {}
+  void OnIdleBegin(Duration timeout) override {
+    if (timeout < Duration::zero() && told_ != nullptr) std::exchange(told_, nullptr)->set_value();
+  }
+
+ private:
+  std::promise<void>* told_;
+};
+
+TEST(LostWakeup, IsNotReportedWhileAnotherThreadMayUseTheLoop) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  scripted.port().AllowRealWaits();
+  EventLoop& loop = scripted.loop();
+  Event event;
+  std::promise<void> judged;
+  std::thread other([&] {
+    judged.get_future().wait();
+    loop.CallSoonThreadsafe([&] { event.Set(); });
+  });
+  loop.AddInstrument(std::make_shared<TellsOfSleep>(&judged));
+  const auto waits = [&]() -> Task<> { co_await event.Wait(); };
+  scripted.Run(waits());
+  other.join();
+  EXPECT_THAT(findings.all(), IsEmpty());
+}
+
+#ifdef __has_feature
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+constexpr bool kThreadSanitizer = false;
+#endif
+
+// And though the debug mode's own thread looks for deadlocks.
+TEST(LostWakeup, IsReportedThoughThreadsOfTheRuntimeAreIdle) {
+  if (kThreadSanitizer) GTEST_SKIP() << "it has a thread of its own";
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Event never;
+  const auto main = [&]() -> Task<> {
+    const Executor& executor = EventLoop::Running().DefaultExecutor();
+    auto job = RunInExecutor([] {});
+    while (executor.stats().begun == 0 || executor.stats().idle == 0) co_await Yield();
+    co_await std::move(job);
+    co_await never.Wait();
+  };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
+  EXPECT_THAT(findings.Messages("lost-wakeup"), SizeIs(1));
+}
+
+TEST(LostWakeup, OfAMutexNamesItsHolder) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Mutex mutex;
+  Event never;
+  const auto holds = [&]() -> Task<> {
+    const MutexLock lock = co_await mutex.Lock();
+    co_await never.Wait();
+  };
+  const auto main = [&]() -> Task<> {
+    Spawn(holds(), "holder");
+    co_await Yield();
+    const MutexLock lock = co_await mutex.Lock();
+  };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
+  const std::vector<std::string> messages = findings.Messages("lost-wakeup");
+  ASSERT_THAT(messages, SizeIs(2));
+  EXPECT_THAT(messages,
+              Contains(HasSubstr("'main' waits for a mutex (held by task 'holder') that")));
+}
+
+TEST(LostWakeup, OfAMutexSaysThatItsHolderHasEnded) {
+  const KeptFindings findings;
+  ScriptedLoop scripted;
+  Mutex mutex;
+  MutexLock kept;
+  const auto keeps = [&]() -> Task<> { kept = co_await mutex.Lock(); };
+  const auto main = [&]() -> Task<> {
+    const TaskHandle<> keeper = Spawn(keeps(), "keeper");
+    co_await keeper;
+    const MutexLock lock = co_await mutex.Lock();
+  };
+  EXPECT_THROW(scripted.loop().RunUntilComplete(main()), std::logic_error);
+  const std::vector<std::string> messages = findings.Messages("lost-wakeup");
+  ASSERT_THAT(messages, SizeIs(1));
+  EXPECT_THAT(messages[0], ContainsRegex("mutex .held by Task-[0-9]+, which has ended. that"));
 }
 
 TEST(LostWakeup, IsNotReportedWhileATimerIsSet) {
