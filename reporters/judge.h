@@ -34,7 +34,8 @@ class Judge {
   struct Actions {
     // Tells the probe how to treat a wait place of this process.
     std::function<void(uint32_t slot, uint32_t place, segment::Verdict)> set_verdict;
-    // One line for people, once per stall while it goes on, and once per deadlock.
+    // One line for people, once per stall while it goes on, and once per finding
+    // after which a program may hang (a deadlock, a lost wake-up).
     std::function<void(const std::string&)> on_live_stall;
     // Nothing refers to this slot any more.
     std::function<void(uint32_t slot)> release_slot;

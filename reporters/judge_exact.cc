@@ -310,6 +310,15 @@ void Judge::Private::HandleExactTurn(const Process& process, uint32_t cell, Loop
   }
 }
 
+namespace {
+
+// The program may hang from now on, and its report be long in coming.
+bool MayHangAfter(std::string_view rule) {
+  return rule == "deadlock" || rule == "executor-stuck" || rule == "lost-wakeup";
+}
+
+}  // namespace
+
 // What a library found by itself.
 void Judge::Private::HandleFinding(Process& process, const EventSeen& seen) {
   const EventText& text = seen.event.text;
@@ -352,8 +361,7 @@ void Judge::Private::HandleFinding(Process& process, const EventSeen& seen) {
           {member.what, member.where, SymbolizeStack(process, StackOf(member.return_addresses))});
       NoteModules(process, entry.finding.members.back().stack);
     }
-    // The program may hang from now on, and its report be long in coming.
-    const bool is_news = entry.finding.level == "error" &&
+    const bool is_news = MayHangAfter(entry.finding.rule) &&
                          !(actions_.is_suppressed && actions_.is_suppressed(entry.finding));
     if (is_news) actions_.on_live_stall(LiveFindingLine(entry.finding));
   }

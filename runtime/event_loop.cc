@@ -1,11 +1,15 @@
 #include "runtime/event_loop.h"
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <memory>
+#include <typeinfo>
 
 #include "runtime/executor.h"
 #include "runtime/internal/debug_mode.h"
@@ -13,6 +17,7 @@
 #include "runtime/internal/descriptor_callbacks.h"
 #include "runtime/internal/findings.h"
 #include "runtime/internal/loop_private.h"
+#include "runtime/internal/printable.h"
 #include "runtime/internal/process_threads.h"
 #include "runtime/internal/ref.h"
 #include "runtime/internal/signal_source.h"
@@ -77,10 +82,10 @@ std::string What(const std::exception_ptr& error) {
 }
 
 void PrintException(const ExceptionContext& context) noexcept try {
-  std::string text = "loopsan: " + context.message;
-  if (context.error) text += ": " + What(context.error);
+  std::string text = "loopsan: " + Printable(context.message);
+  if (context.error) text += ": " + Printable(What(context.error));
   if (context.line != 0) {
-    text += "\n    made at " + std::string(context.file) + ":" + std::to_string(context.line);
+    text += "\n    made at " + Printable(context.file) + ":" + std::to_string(context.line);
   }
   text += '\n';
   fwrite(text.data(), 1, text.size(), stderr);
@@ -96,14 +101,15 @@ EventLoop& EventLoop::Running() {
   return *loop;
 }
 
-EventLoop::EventLoop() : EventLoop(Options{}) {}
+EventLoop::EventLoop(std::source_location here) : EventLoop(Options{}, here) {}
 
-EventLoop::EventLoop(Options options)
+EventLoop::EventLoop(Options options, std::source_location here)
     : name_(std::move(options.name)),
       port_(options.port != nullptr ? std::move(options.port) : MakeEpollPort()),
       remote_(std::make_shared<internal::RemoteQueue>(port_->waker())),
       owner_(std::this_thread::get_id()),
       maker_(owner_),
+      made_at_(SiteOf(here)),
       slow_step_(options.slow_step) {
   info_.name = name_.empty() ? nullptr : name_.c_str();
   info_.kind = "loopsan";
@@ -117,8 +123,10 @@ EventLoop::EventLoop(Options options)
 EventLoop::~EventLoop() {
   if (!closed_) {
     if (debug_ != nullptr) {
-      Found found{.rule = Rule::kUnclosedLoop,
-                  .message = "an event loop was destroyed without having been closed"};
+      Found found{.rule = Rule::kUnclosedLoop, .message = {}};
+      found.message = (name_.empty() ? "an event loop" : "event loop '" + name_ + "'") +
+                      " was destroyed without having been closed";
+      found.where = made_at_;
       internal::Report(found);
     }
     try {
@@ -215,6 +223,16 @@ Instrument::Step EventLoop::StepOf(const TaskState* task, Site created_at) {
   return step;
 }
 
+namespace {
+
+std::string NameOfType(const std::type_info& type) {
+  const std::unique_ptr<char, decltype(&free)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, nullptr), &free);
+  return name != nullptr ? name.get() : type.name();
+}
+
+}  // namespace
+
 template <typename F>
 void EventLoop::TellInstruments(const F& tell) noexcept {
   for (size_t i = 0; i < instruments_.size(); ++i) {
@@ -223,7 +241,9 @@ void EventLoop::TellInstruments(const F& tell) noexcept {
       tell(*instrument);
     } catch (...) {
       Found found{.rule = Rule::kInstrumentThrew, .message = {}};
-      found.message = "an instrument threw: " + internal::What(std::current_exception());
+      const Instrument& thrower = *instrument;
+      found.message = "instrument " + NameOfType(typeid(thrower)) +
+                      " threw: " + internal::What(std::current_exception());
       internal::Report(found);
       std::erase(instruments_, instrument);
       --i;
@@ -342,11 +362,12 @@ void EventLoop::CheckLostWakeup() {
     Found found{.rule = Rule::kLostWakeup, .message = {}};
     found.task = task;
     found.where = info->innermost != nullptr ? info->innermost->awaiting_at : nullptr;
-    found.message = "task '" + task->DisplayName() + "' waits for a " +
-                    (info->waiting_for != nullptr ? info->waiting_for : "wake-up") +
-                    HolderOf(*task->waiting_on, info_.first_task) +
-                    " that nobody is left to give: nothing is ready, no timer is set, and no "
-                    "descriptor, signal or other thread can wake the loop";
+    found.message =
+        "task '" + task->DisplayName() + "' waits for " +
+        internal::WithArticle(info->waiting_for != nullptr ? info->waiting_for : "wake-up") +
+        HolderOf(*task->waiting_on, info_.first_task) +
+        " that nobody is left to give: nothing is ready, no timer is set, and no "
+        "descriptor, signal or other thread can wake the loop";
     internal::Report(found);
   }
 }
@@ -485,7 +506,7 @@ void EventLoop::DestroyTasks() {
     found.where = waits && task->info.innermost != nullptr ? task->info.innermost->awaiting_at
                                                            : task->info.spawned_at;
     found.message = "task '" + task->DisplayName() + "' was " +
-                    (waits ? std::string("waiting for a ") + task->info.waiting_for
+                    (waits ? "waiting for " + internal::WithArticle(task->info.waiting_for)
                            : std::string("ready to run")) +
                     " when its loop was closed, and is destroyed";
     internal::Report(found);

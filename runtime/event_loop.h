@@ -147,10 +147,12 @@ class EventLoop {
     Duration slow_step = std::chrono::milliseconds(100);
   };
 
-  EventLoop();
+  // Implicit, so that it may be a member of an aggregate. `here` is for the report of a loop that
+  // is not closed. NOLINTNEXTLINE(google-explicit-constructor)
+  EventLoop(std::source_location here = std::source_location::current());
   // Throws std::system_error if the kernel refuses, std::invalid_argument if the
   // environment variable LOOPSAN has a value that it does not know.
-  explicit EventLoop(Options options);
+  explicit EventLoop(Options options, std::source_location here = std::source_location::current());
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
   // Closes it. In debug mode a loop that was not closed before is reported.
@@ -354,6 +356,7 @@ class EventLoop {
   Time instrumented_since_{};
   std::thread::id owner_;        // runs it, or did last
   const std::thread::id maker_;  // may use it while it does not run
+  const internal::Site made_at_;
   loopsan_loop info_{};
   size_t tasks_ = 0;
   size_t watched_ = 0;  // descriptors and signals

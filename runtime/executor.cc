@@ -249,14 +249,14 @@ Task<> ShutDown(Executor& executor) {
 
 namespace internal {
 
-void ReportExecutorDelay(Duration delay, Site sent_at) noexcept try {
+void ReportExecutorDelay(Duration delay, Site sent_at, const std::string& executor) noexcept try {
   Found found{.rule = Rule::kExecutorDelay, .message = {}};
   found.where = sent_at;
   found.seconds = std::chrono::duration<double>(delay).count();
   found.message =
       "a function waited " +
       std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
-      " ms for a thread of its executor";
+      " ms for a thread of executor '" + executor + "'";
   Report(found);
 } catch (...) {
   // Out of memory: the report is lost.
@@ -272,6 +272,7 @@ ExecutorJob::ExecutorJob(EventLoop& loop, Site site)
 }
 
 void ExecutorJob::Watch(const Executor& executor, const void* awaited) noexcept {
+  executor_ = &executor;
   if (submitted_) watch_.Queue(executor, site_, nullptr, awaited);
 }
 
@@ -282,7 +283,11 @@ void ExecutorJob::Begin() {
   const Duration delay = Clock::now() - *submitted_;
   if (delay <= longest_delay_) return;
   // Findings about the loop are made on its thread.
-  handle_.CallSoon([delay, site = site_] { ReportExecutorDelay(delay, site); });
+  // (The executor may be gone by then.)
+  auto report = [delay, site = site_, name = executor_->name()] {
+    ReportExecutorDelay(delay, site, name);
+  };
+  handle_.CallSoon(std::move(report));
 }
 
 void ExecutorJob::End() {

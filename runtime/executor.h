@@ -107,7 +107,7 @@ Task<> ShutDown(Executor& executor);
 namespace internal {
 
 // Debug mode: a function waited so long for a thread. The loop's thread.
-void ReportExecutorDelay(Duration delay, Site sent_at) noexcept;
+void ReportExecutorDelay(Duration delay, Site sent_at, const std::string& executor) noexcept;
 
 // One function on its way through an executor; knows the loop it came from.
 class ExecutorJob {
@@ -134,6 +134,7 @@ class ExecutorJob {
   Context context_;
   std::optional<Clock::time_point> submitted_;  // if the delay is of interest
   const Duration longest_delay_;
+  const Executor* executor_ = nullptr;
   WatchedCall watch_;
 };
 

@@ -15,7 +15,9 @@ namespace internal {
 // Cancels what is left, waits for it, and closes the loop.
 class RunScope {
  public:
-  explicit RunScope(EventLoop::Options options) : loop_(std::move(options)) {}
+  explicit RunScope(EventLoop::Options options,
+                    std::source_location here = std::source_location::current())
+      : loop_(std::move(options), here) {}
   ~RunScope();
   EventLoop& loop() noexcept { return loop_; }
 
@@ -31,7 +33,7 @@ class RunScope {
 template <typename T>
 T Run(Task<T> main, EventLoop::Options options = {},
       std::source_location here = std::source_location::current()) {
-  internal::RunScope scope(std::move(options));
+  internal::RunScope scope(std::move(options), here);
   return scope.loop().RunUntilComplete(std::move(main), here);
 }
 

@@ -276,6 +276,7 @@ class ProcessCore final : public RefCounted<ProcessCore>,
 
   void ReportUnclosed(const char* how) const noexcept try {
     Found found{.rule = Rule::kUnclosedStream, .message = {}};
+    found.remedy = "co_await Wait(), or Terminate() or Kill() it before its Process goes";
     found.where = made_at_;
     found.task = t_runner.task;
     found.message =

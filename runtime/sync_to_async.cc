@@ -75,7 +75,7 @@ bool SyncCall::Start(Site called_at) {
     }
   }
   if (executor_->IsOnlyThread()) ThrowDeadlock(called_at_);
-  if (loop.debug()) watch_.Queue(*executor_, called_at_, options_.name);
+  if (loop.debug()) NoteQueued();
   return executor_->TrySubmit(job);
 }
 
@@ -85,12 +85,17 @@ bool SyncCall::SubmitTo(const std::shared_ptr<WaitingThread>& nearest, std::func
     if (wait->IsOnlyThread() && wait->is_waiting()) ThrowDeadlock(called_at_);
     keep_ = wait;
     executor_ = wait.get();
-    if (loop_->debug()) watch_.Queue(*executor_, called_at_, options_.name);
+    if (loop_->debug()) NoteQueued();
     if (wait->TrySubmit(job)) return true;
     watch_.End();
   }
   keep_.reset();
   return false;
+}
+
+void SyncCall::NoteQueued() {
+  watch_.Queue(*executor_, called_at_, options_.name);
+  executor_name_ = executor_->name();
 }
 
 bool SyncCall::Drop() noexcept {
@@ -115,7 +120,9 @@ void SyncCall::SetInner(TaskState* inner) noexcept {
 void SyncCall::OnEnd() noexcept {
   ended_ = true;
   inner_ = nullptr;
-  if (submitted_ && delay_ > loop_->slow_step()) ReportExecutorDelay(delay_, called_at_);
+  if (submitted_ && delay_ > loop_->slow_step()) {
+    ReportExecutorDelay(delay_, called_at_, executor_name_);
+  }
   if (waiter_ != nullptr) waiter_->Wake();
 }
 

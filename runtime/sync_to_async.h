@@ -121,6 +121,7 @@ class SyncCall : public std::enable_shared_from_this<SyncCall> {
 
   // The loop's.
   bool SubmitTo(const std::shared_ptr<class WaitingThread>& nearest, std::function<void()>& job);
+  void NoteQueued();
   bool Drop() noexcept;
   void OnEnd() noexcept;
   void TakeContext();
@@ -137,6 +138,7 @@ class SyncCall : public std::enable_shared_from_this<SyncCall> {
   Context context_;                             // its own
   std::optional<Clock::time_point> submitted_;  // if the delay is of interest
   Duration delay_{};
+  std::string executor_name_;  // in debug mode
   WatchedCall watch_;
   // The loop's thread only.
   SyncCallAwaiter* waiter_ = nullptr;

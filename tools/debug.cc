@@ -31,6 +31,12 @@
 #include "tools/suppression_files.h"
 
 namespace loopsan {
+
+namespace internal {
+// The runtime's, where the program has it; else null.
+[[gnu::weak]] bool DebugWanted();
+}  // namespace internal
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -160,7 +166,8 @@ __attribute__((constructor(101))) void Begin() {
   }
   const char* const value = getenv("LOOPSAN");
   const Wish wish = ReadWish(value);
-  if (wish == Wish::kUnclear) {
+  // The runtime's first loop throws an error that says the same.
+  if (wish == Wish::kUnclear && &internal::DebugWanted == nullptr) {
     Complain(absl::StrCat("LOOPSAN=", value, " is not understood, so nothing is watched; use ",
                           "LOOPSAN=1 (true, yes, on) or LOOPSAN=0 (false, no, off)"));
   }

@@ -76,8 +76,10 @@ bool DebugWanted() {
   for (const char* on : {"1", "true", "yes", "on"}) {
     if (strcasecmp(value, on) == 0) return true;
   }
-  throw std::invalid_argument("LOOPSAN=" + text +
-                              " is not understood; use LOOPSAN=1 for the debug mode or LOOPSAN=0");
+  throw std::invalid_argument(
+      "LOOPSAN=" + text +
+      " is not understood; use LOOPSAN=1 (true, yes, on) for the debug mode or "
+      "LOOPSAN=0 (false, no, off)");
 }
 
 bool DebugIsDefault() noexcept {

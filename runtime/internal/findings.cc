@@ -1,6 +1,7 @@
 #include "runtime/internal/findings.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <bit>
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "runtime/findings.h"
 #include "runtime/internal/annotations.h"
+#include "runtime/internal/printable.h"
 #include "runtime/internal/task_state.h"
 #include "runtime/internal/task_tree.h"
 
@@ -20,8 +22,12 @@ namespace {
 struct Sink {
   std::mutex mutex;
   FindingHandler handler;
+  // By rule and place, or what it says if it has none.
   std::map<std::tuple<std::string, std::string, uint32_t>, uint64_t> told;
 };
+
+// Messages are unlimited in number: from here on, those without a place count as one.
+constexpr size_t kMostTold = 10'000;
 
 // Never destroyed: findings come from destructors of static objects, too.
 Sink& TheSink() {
@@ -36,22 +42,28 @@ bool IsToldAgain(uint64_t count) {
 }
 
 void Print(const RuntimeFinding& finding, uint64_t count) {
-  std::string text = "loopsan: " + finding.rule + ": " + finding.message;
+  using internal::Printable;
+  std::string text = "loopsan: " + finding.rule + ": " + Printable(finding.message);
   if (count > 1) text += " (" + std::to_string(count) + " times so far)";
   text += '\n';
   const auto place = [](const auto& at) {
-    return "at " + std::string(at.file) + ":" + std::to_string(at.line) +
-           (at.function.empty() ? "" : " in " + at.function);
+    return "at " + Printable(at.file) + ":" + std::to_string(at.line) +
+           (at.function.empty() ? "" : " in " + Printable(at.function));
   };
   if (finding.line != 0) text += "    " + place(finding) + "\n";
   for (const RuntimeFindingMember& member : finding.members) {
-    text += "    - " + member.what + (member.line != 0 ? ", " + place(member) : "") + "\n";
+    text +=
+        "    - " + Printable(member.what) + (member.line != 0 ? ", " + place(member) : "") + "\n";
   }
-  if (finding.spawned_line != 0) {
-    text += "    task spawned at " + std::string(finding.spawned_file) + ":" +
-            std::to_string(finding.spawned_line) + "\n";
+  if (!finding.task.empty()) {
+    text += "    task '" + Printable(finding.task) + "'";
+    if (finding.spawned_line != 0) {
+      text += ", spawned at " + Printable(finding.spawned_file) + ":" +
+              std::to_string(finding.spawned_line);
+    }
+    text += "\n";
   }
-  text += "    instead: " + finding.remedy + "\n";
+  text += "    instead: " + Printable(finding.remedy) + "\n";
   fwrite(text.data(), 1, text.size(), stderr);
 }
 
@@ -81,7 +93,7 @@ RuntimeFinding Make(const Found& found) {
   RuntimeFinding made;
   const RuleText& rule = kRules[static_cast<size_t>(found.rule)];
   made.rule = rule.id;
-  made.remedy = rule.remedy;
+  made.remedy = found.remedy != nullptr ? found.remedy : rule.remedy;
   made.message = found.message;
   if (found.where != nullptr) {
     made.file = found.where->file;
@@ -154,11 +166,19 @@ void Report(const Found& found) noexcept try {
   uint64_t count = 0;
   {
     const std::lock_guard lock(sink.mutex);
-    count = ++sink.told[{made.rule, made.file, made.line}];
+    const bool by_message = made.line == 0 && sink.told.size() < kMostTold;
+    count = ++sink.told[{made.rule, by_message ? made.message : made.file, made.line}];
   }
   if (IsToldAgain(count)) Print(made, count);
 } catch (...) {
   // Out of memory, or a handler that throws: the program goes on.
+}
+
+std::string WithArticle(const char* what) {
+  for (const char* bare : {"its ", "several ", "something ", "the "}) {
+    if (strncmp(what, bare, strlen(bare)) == 0) return what;
+  }
+  return (strchr("aeiou", what[0]) != nullptr ? "an " : "a ") + std::string(what);
 }
 
 std::string FileAndLine(Site site) {

@@ -27,6 +27,7 @@ struct FoundMember {
 struct Found {
   Rule rule;
   std::string message;
+  const char* remedy = nullptr;  // static; null: the rule's
   Site where = nullptr;
   const TaskState* task = nullptr;
   double seconds = 0;
@@ -42,6 +43,8 @@ void Report(const Found& found) noexcept;
 std::string Describe(Site site);
 // "handler()". REQUIRES: site != nullptr.
 std::string FunctionOf(Site site);
+// "an event", "its turn": what a task waits for, as Waiter::Suspend() is told.
+std::string WithArticle(const char* what);
 // "server.cc:12"
 std::string FileAndLine(Site site);
 

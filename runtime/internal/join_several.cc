@@ -95,6 +95,14 @@ TaskState* JoinSeveralAwaiter::AwaitedTask() const noexcept {
   return nullptr;
 }
 
+const TaskState* JoinSeveralAwaiter::NextAwaited(size_t& position) const noexcept {
+  while (position < tasks_.size()) {
+    const AnyTaskHandle& task = tasks_[position++];
+    if (!task.done()) return task.state();
+  }
+  return nullptr;
+}
+
 void JoinSeveralAwaiter::AppendAwaited(std::vector<const TaskState*>& tasks) const {
   if (!NeedsAll()) return;
   for (const AnyTaskHandle& task : tasks_) {

@@ -54,6 +54,7 @@ class JoinSeveralAwaiter final : public Waiter, private TimerNode {
   bool OnCancel() noexcept override;
   bool HasTimeLimit() const noexcept override { return until_.has_value(); }
   TaskState* AwaitedTask() const noexcept override;
+  const TaskState* NextAwaited(size_t& position) const noexcept override;
   void AppendAwaited(std::vector<const TaskState*>& tasks) const override;
 
  private:

@@ -103,7 +103,9 @@ Task<Descriptor> ConnectToAny(EventLoop& loop, std::vector<Address> addresses, A
     throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
                             "no address is of the family of the local one");
   }
-  // The text of the code is in each already.
+  // The text of the code is in each already, and comes once more at the end.
+  const std::string text = ": " + last.message();
+  if (failures.ends_with(text)) failures.resize(failures.size() - text.size());
   throw std::system_error(last, failures);
 }
 

@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <string_view>
 #include <system_error>
 
 #include "runtime/event_loop.h"
 #include "runtime/internal/annotations.h"
 #include "runtime/internal/findings.h"
+#include "runtime/internal/printable.h"
 #include "runtime/internal/task_state.h"
 
 namespace loopsan {
@@ -24,6 +26,7 @@ namespace {
 constexpr size_t kMaxFrames = 64;
 constexpr size_t kMaxDepth = 24;
 constexpr size_t kMaxTasks = 1000;
+constexpr size_t kMaxAwaited = 8;
 
 class Writer {
  public:
@@ -43,7 +46,12 @@ class Writer {
     sink_.write(sink_.context, digits + at, sizeof digits - at);
     return *this;
   }
-  void Piece(const char* text, size_t bytes) { sink_.write(sink_.context, text, bytes); }
+  // What the program chose: it may hold anything.
+  void Untrusted(std::string_view text) {
+    WritePrintable(text, [this](const char* piece, size_t bytes) {
+      sink_.write(sink_.context, piece, bytes);
+    });
+  }
   void Indent(size_t depth) {
     for (size_t i = 0; i < depth; ++i) *this << "    ";
   }
@@ -52,15 +60,20 @@ class Writer {
     const auto tenths = static_cast<uint64_t>(seconds * 10);
     *this << tenths / 10 << "." << tenths % 10 << " s";
   }
-  void Place(const loopsan_source* site) { *this << site->file << ":" << uint64_t{site->line}; }
+  void Place(const loopsan_source* site) {
+    Untrusted(site->file);
+    *this << ":" << uint64_t{site->line};
+  }
   void Function(const char* function) {
     size_t start = 0;
     const size_t bytes = ReadableFunction(function, start);
-    Piece(function + start, bytes);
+    Untrusted({function + start, bytes});
   }
   void TaskName(const loopsan_task& task) {
     if (task.name != nullptr) {
-      *this << "'" << task.name << "'";
+      *this << "'";
+      Untrusted(task.name);
+      *this << "'";
     } else {
       *this << "Task-" << task.id;
     }
@@ -69,6 +82,27 @@ class Writer {
  private:
   const TextSink& sink_;
 };
+
+const loopsan_task* FindTask(const loopsan_loop& loop, uint64_t id) {
+  const loopsan_task* task = loop.first_task;
+  while (task != nullptr && task->id != id) task = task->next;
+  return task;
+}
+
+void WriteAwaited(Writer& out, const Waiter& waiter) {
+  const char* separator = " ";
+  size_t position = 0;
+  for (size_t i = 0; i < kMaxAwaited; ++i) {
+    const TaskState* const task = waiter.NextAwaited(position);
+    if (task == nullptr) return;
+    out << separator;
+    out.TaskName(task->info);
+    separator = ", ";
+  }
+  uint64_t more = 0;
+  while (waiter.NextAwaited(position) != nullptr) ++more;
+  if (more != 0) out << " and " << more << " more";
+}
 
 void WriteTask(Writer& out, const loopsan_loop& loop, loopsan_task& info, size_t depth) {
   const bool running = loop.current == &info;
@@ -82,11 +116,16 @@ void WriteTask(Writer& out, const loopsan_loop& loop, loopsan_task& info, size_t
   } else {
     out << " waits for " << (info.waiting_for != nullptr ? info.waiting_for : "something");
     const Waiter* const waiter = TaskState::FromInfo(&info)->waiting_on;
-    if (waiter != nullptr && waiter->AwaitedTask() != nullptr) {
-      out << " ";
-      out.TaskName(waiter->AwaitedTask()->info);
-    } else if (waiter != nullptr && waiter->HolderTask() != 0) {
-      out << ", which Task-" << waiter->HolderTask() << " holds";
+    if (waiter != nullptr) WriteAwaited(out, *waiter);
+    const uint64_t holder = waiter != nullptr ? waiter->HolderTask() : 0;
+    if (holder != 0) {
+      out << ", which ";
+      if (const loopsan_task* const task = FindTask(loop, holder)) {
+        out.TaskName(*task);
+      } else {
+        out << "Task-" << holder;
+      }
+      out << " holds";
     }
   }
   out << ", ";
@@ -115,13 +154,6 @@ void WriteTask(Writer& out, const loopsan_loop& loop, loopsan_task& info, size_t
   }
 }
 
-bool IsAlive(const loopsan_loop& loop, uint64_t id) {
-  for (const loopsan_task* task = loop.first_task; task != nullptr; task = task->next) {
-    if (task->id == id) return true;
-  }
-  return false;
-}
-
 // Those that `spawner` spawned, oldest first, each with its own below it.
 void WriteSpawned(Writer& out, const loopsan_loop& loop, uint64_t spawner, size_t depth) {
   // The list has the newest first; ids grow.
@@ -129,8 +161,9 @@ void WriteSpawned(Writer& out, const loopsan_loop& loop, uint64_t spawner, size_
   for (;;) {
     loopsan_task* next = nullptr;
     for (loopsan_task* task = loop.first_task; task != nullptr; task = task->next) {
-      const bool belongs = spawner != 0 ? task->spawner == spawner
-                                        : task->spawner == 0 || !IsAlive(loop, task->spawner);
+      const bool belongs = spawner != 0
+                               ? task->spawner == spawner
+                               : task->spawner == 0 || FindTask(loop, task->spawner) == nullptr;
       if (belongs && task->id > last && (next == nullptr || task->id < next->id)) next = task;
     }
     if (next == nullptr) return;
@@ -191,7 +224,11 @@ void WriteTaskTree(const loopsan_loop& loop, const TextSink& sink) noexcept {
   size_t tasks = 0;
   for (const loopsan_task* task = loop.first_task; task != nullptr; task = task->next) ++tasks;
   out << "event loop";
-  if (loop.name != nullptr) out << " '" << loop.name << "'";
+  if (loop.name != nullptr) {
+    out << " '";
+    out.Untrusted(loop.name);
+    out << "'";
+  }
   out << ": " << uint64_t{tasks} << (tasks == 1 ? " task" : " tasks") << "\n";
   if (tasks <= kMaxTasks) {
     WriteSpawned(out, loop, 0, 0);

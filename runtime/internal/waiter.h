@@ -18,6 +18,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <source_location>
 #include <vector>
 
@@ -43,6 +44,11 @@ class Waiter : public ListNode {
 
   // The task whose end is waited for, if it is that.
   virtual TaskState* AwaitedTask() const noexcept { return nullptr; }
+  // For readers: the task at or after `position` among those that are waited for, which is then
+  // moved past it; null: no more. Async-signal-safe.
+  virtual const TaskState* NextAwaited(size_t& position) const noexcept {
+    return position++ == 0 ? AwaitedTask() : nullptr;
+  }
   // All of them, for one that waits for several.
   virtual void AppendAwaited(std::vector<const TaskState*>& tasks) const;
 

@@ -1,12 +1,14 @@
 // Intent: a stall in the middle of a chain of five coroutines: the innermost calls
 // a function that sleeps (argument "sleep") or computes ("cpu") for a while, or waits for
-// ever ("hang"), or the chain forgets a coroutine ("forget"). The lines are marked for the test.
+// ever ("hang"), or the chain forgets a coroutine ("forget"), or waits for an event that nobody
+// sets ("lost"). The lines are marked for the test.
 #include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/event.h"
 #include "runtime/run.h"
 #include "runtime/sleep.h"
 
@@ -45,6 +47,8 @@ Task<int> Five() {
   if (std::strcmp(g_mode, "forget") == 0) {
     const Task<int> forgotten = Forgotten();
   }
+  loopsan::Event event;
+  if (std::strcmp(g_mode, "lost") == 0) co_await event.Wait();
   BlockForAWhile();  // BLOCK: five
   co_return 5;
 }

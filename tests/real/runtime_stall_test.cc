@@ -128,5 +128,26 @@ TEST(DebugMode, ThatIsOffPrintsNothing) {
   }
 }
 
+TEST(DebugMode, IsOnUnderLoopsanRunWhateverTheVariableSays) {
+  const LoopsanResult result =
+      RunUnderLoopsan({"env", "LOOPSAN=0", ProgramPath("runtime_five_O2"), "forget"});
+  SCOPED_TRACE(Describe(result));
+  EXPECT_THAT(FindingsThat(result.report, {}), SizeIs(1));
+}
+
+TEST(DebugMode, SaysOnceThatItDoesNotUnderstandTheVariable) {
+  for (const char* program : {"runtime_five_O2", "runtime_five_debug"}) {
+    const Finished finished = RunAlone(program, "nothing", "LOOPSAN=perhaps");
+    EXPECT_NE(finished.exit_code, 0);
+    EXPECT_EQ(CountOf(finished.err, "LOOPSAN=perhaps is not understood"), 1u) << finished.err;
+  }
+}
+
+TEST(DebugMode, WithTheProbeLinkedTellsALostWakeupWhileTheProgramHangs) {
+  Process hangs({{ProgramPath("runtime_five_debug"), "lost"}, {"LOOPSAN=1"}, {}});
+  EXPECT_TRUE(hangs.WaitForError("lost-wakeup: "));
+  EXPECT_TRUE(hangs.WaitForError("waits for an event that nobody is left to give"));
+}
+
 }  // namespace
 }  // namespace loopsan::testing

@@ -474,6 +474,15 @@ TEST_F(ExactJudgeTest, SaysHowManyMembersAreNotShown) {
   EXPECT_EQ(report.findings[0].note, "2 more members");
 }
 
+TEST_F(ExactJudgeTest, SaysAtOnceWhatLeavesAProgramHanging) {
+  judge_->Handle(LibraryFinding("lost-wakeup"));
+  judge_->Handle(LibraryFinding("executor-stuck"));
+  EXPECT_THAT(live_, testing::ElementsAre("lost-wakeup: server[4242]: it was never awaited",
+                                          "executor-stuck: server[4242]: it was never awaited"));
+  judge_->Handle(LibraryFinding("lost-wakeup"));
+  EXPECT_THAT(live_, SizeIs(2)) << "each once";
+}
+
 TEST_F(ExactJudgeTest, SaysNothingLiveOfWhatALibraryOnlyWarnsOf) {
   judge_->Handle(LibraryFinding("never-awaited"));
   EXPECT_THAT(live_, IsEmpty());

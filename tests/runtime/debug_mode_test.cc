@@ -12,11 +12,14 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "runtime/event.h"
 #include "runtime/executor.h"
+#include "runtime/internal/findings.h"
 #include "runtime/internal/loop_private.h"
 #include "runtime/mutex.h"
 #include "runtime/run.h"
@@ -271,9 +274,12 @@ TEST(SelfWaking, IsNotSaidOfLongWorkThatIsDivided) {
 TEST(UnclosedLoop, IsReportedWhenItIsDestroyed) {
   const KeptFindings findings;
   {
-    EventLoop loop({.port = std::make_unique<ScriptedPort>(), .name = {}, .debug = true});
+    EventLoop loop({.port = std::make_unique<ScriptedPort>(), .name = "forgotten", .debug = true});
   }
-  EXPECT_THAT(findings.rules(), ElementsAre("unclosed-loop"));
+  EXPECT_THAT(findings.Messages("unclosed-loop"),
+              ElementsAre(HasSubstr("event loop 'forgotten' was destroyed")));
+  EXPECT_THAT(findings.all()[0].file, HasSubstr("debug_mode_test.cc"));
+  EXPECT_THAT(findings.all()[0].function, HasSubstr("UnclosedLoop_IsReported"));
 }
 
 TEST(UnclosedLoop, IsNotReportedOfRun) {
@@ -376,6 +382,7 @@ TEST(LostWakeup, IsReportedWhenNobodyIsLeftWhoCouldWake) {
   ASSERT_THAT(findings.Messages("lost-wakeup"), SizeIs(1));
   EXPECT_THAT(findings.all()[0].file, HasSubstr("debug_mode_test.cc"));
   EXPECT_EQ(findings.all()[0].task, "main");
+  EXPECT_THAT(findings.all()[0].message, HasSubstr("waits for an event that nobody"));
 }
 
 TEST(LostWakeup, IsNotReportedWhileSomebodyOutsideHoldsAWayIn) {
@@ -516,6 +523,84 @@ TEST(BlockingDescriptor, IsNoFindingIfItDoesNotBlock) {
   close(ends[1]);
 }
 
+// What is printed -----------------------------------------------------------------------------
+
+class Printed : public ::testing::Test {
+ protected:
+  // What goes to stderr while `main` runs on a loop.
+  template <typename F>
+  static std::string Of(const F& main) {
+    ::testing::internal::CaptureStderr();
+    try {
+      RunScripted(main());
+    } catch (const UsageError&) {
+    }
+    return ::testing::internal::GetCapturedStderr();
+  }
+};
+
+TEST_F(Printed, ControlCharactersOfNamesAreEscaped) {
+  const auto wait = []() -> Task<> {
+    Event event;
+    co_await event.Wait();
+  };
+  const auto main = [&]() -> Task<> {
+    const TaskHandle<> waits = Spawn(wait(), "a\n\x1b[31mb");
+    EventLoop::Running().SetSlowStep(milliseconds(5));
+    const TaskHandle<> slow = Spawn(Slow(milliseconds(20)), "c\n\x1b[31md");
+    co_await slow;
+  };
+  const std::string text = Of(main);
+  EXPECT_THAT(text, HasSubstr("task 'c\\n\\x1b[31md'"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Printed, ControlCharactersOfExceptionsAreEscaped) {
+  const auto main = []() -> Task<> {
+    EventLoop::Running().CallSoon([] { throw std::runtime_error("a\n\x1b[31mb"); });
+    co_await Yield();
+    co_await Yield();
+  };
+  EXPECT_THAT(Of(main), HasSubstr(": a\\n\\x1b[31mb\n"));
+}
+
+TEST_F(Printed, TheTaskThatUnlocksAMutexOfAnotherIsNamed) {
+  Mutex mutex;
+  MutexLock lock;
+  const auto thief = [&]() -> Task<> {
+    lock.Unlock();
+    co_return;
+  };
+  const auto main = [&]() -> Task<> {
+    lock = co_await mutex.Lock();
+    const TaskHandle<> other = Spawn(thief(), "thief");
+    co_await other;
+  };
+  EXPECT_THAT(Of(main), HasSubstr("    task 'thief', spawned at "));
+}
+
+TEST_F(Printed, TwoInstrumentsThatThrowAreTold) {
+  struct One : Instrument {
+    void OnSpawn(const Step&) override { throw std::runtime_error("no room"); }
+  };
+  struct Two : One {};
+  const auto main = []() -> Task<> {
+    EventLoop::Running().AddInstrument(std::make_shared<One>());
+    EventLoop::Running().AddInstrument(std::make_shared<Two>());
+    co_await Spawn(Leaf(), "child");
+  };
+  const std::string text = Of(main);
+  EXPECT_THAT(text, HasSubstr("::One threw: no room"));
+  EXPECT_THAT(text, HasSubstr("::Two threw: no room"));
+}
+
+TEST(WithArticle, IsWhatPeopleSay) {
+  EXPECT_EQ(internal::WithArticle("event"), "an event");
+  EXPECT_EQ(internal::WithArticle("mutex"), "a mutex");
+  EXPECT_EQ(internal::WithArticle("several tasks"), "several tasks");
+  EXPECT_EQ(internal::WithArticle("its turn"), "its turn");
+}
+
 // The switch -----------------------------------------------------------------------------------
 
 class DebugVariable : public ::testing::TestWithParam<std::pair<const char*, bool>> {
@@ -544,7 +629,9 @@ TEST_F(DebugVariable, WithAnyOtherValueIsAnErrorThatSaysSo) {
     EventLoop loop;
     FAIL() << "nothing was thrown";
   } catch (const std::invalid_argument& error) {
-    EXPECT_THAT(error.what(), HasSubstr("LOOPSAN=perhaps is not understood"));
+    EXPECT_STREQ(error.what(),
+                 "LOOPSAN=perhaps is not understood; use LOOPSAN=1 (true, yes, on) for the debug "
+                 "mode or LOOPSAN=0 (false, no, off)");
   }
 }
 

@@ -533,6 +533,15 @@ TEST(ExceptionInACallback, IsPrintedIfThereIsNoHandlerOrItThrows) {
   EXPECT_THAT(text, HasSubstr("(and the exception handler threw): second"));
 }
 
+TEST(EventLoop, MayBeAMemberOfAnAggregate) {
+  struct Server {
+    EventLoop loop;
+  };
+  Server server{};
+  server.loop.Close();
+  EXPECT_TRUE(server.loop.is_closed());
+}
+
 // Instruments ----------------------------------------------------------------------------------
 
 class NotingInstrument final : public Instrument {
@@ -592,7 +601,7 @@ TEST(Instrument, ThatThrowsIsReportedAndRemoved) {
   RunScripted(main());
   EXPECT_EQ(calls, 1);
   EXPECT_THAT(findings.Messages("instrument-threw"),
-              ElementsAre(HasSubstr("an instrument threw: no room")));
+              ElementsAre(HasSubstr("Broken threw: no room")));
   EXPECT_THAT(notes, ::testing::IsSupersetOf({"spawn one", "spawn two"}));
 }
 

@@ -194,7 +194,7 @@ TEST(RunInExecutor, TellsTheExceptionOfAFunctionWhoseWaiterIsGone) {
 
 TEST(RunInExecutor, ReportsAFunctionThatWaitedTooLongForAThread) {
   const KeptFindings findings;
-  const auto pool = MakeThreadPool({.threads = 1});
+  const auto pool = MakeThreadPool({.threads = 1, .name = "disk"});
   RealLoop real;
   real.loop().SetSlowStep(Duration::zero());  // any wait is too long
   const auto main = [&]() -> Task<> {
@@ -205,7 +205,7 @@ TEST(RunInExecutor, ReportsAFunctionThatWaitedTooLongForAThread) {
   real.Run(main());
   const auto delays = findings.Messages("executor-delay");
   ASSERT_EQ(delays.size(), 1U);
-  EXPECT_THAT(delays[0], HasSubstr("waited"));
+  EXPECT_THAT(delays[0], HasSubstr("ms for a thread of executor 'disk'"));
 }
 
 TEST(RunInExecutor, DoesNotReportAFunctionThatFoundAThread) {

@@ -561,6 +561,8 @@ TEST(OpenConnection, SaysWhyEachAddressRefused) {
   };
   RunReal(main());
   EXPECT_THAT(said, HasSubstr("connecting to 127.0.0.1:"));
+  const std::string why = std::generic_category().message(ECONNREFUSED);
+  EXPECT_EQ(said.find(why), said.rfind(why)) << said;
 }
 
 TEST(OpenUnixConnection, RefusesAPathThatIsTooLong) {

@@ -224,7 +224,8 @@ TEST(Process, ThatIsLeftAtTheEndOfItsLoopIsKilledAndReaped) {
   EXPECT_TRUE(HasNoChildren());
   EXPECT_EQ(process.status()->signal(), SIGKILL);
   EXPECT_THROW(process.Kill(), UsageError);
-  EXPECT_THAT(findings.rules(), ElementsAre("unclosed-stream"));
+  ASSERT_THAT(findings.rules(), ElementsAre("unclosed-stream"));
+  EXPECT_THAT(findings.all()[0].remedy, HasSubstr("co_await Wait(), or Terminate() or Kill()"));
 }
 
 TEST(CreateProcess, LeavesNoChildWhenItIsCancelled) {

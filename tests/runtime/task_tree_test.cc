@@ -6,9 +6,15 @@
 #include <unistd.h>
 
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
+#include "runtime/gather.h"
+#include "runtime/internal/printable.h"
+#include "runtime/mutex.h"
 #include "runtime/sleep.h"
+#include "runtime/when_any.h"
 #include "tests/runtime/run_loop.h"
 
 namespace loopsan::testing {
@@ -43,6 +49,23 @@ TEST(ReadableFunction, LeavesOtherNamesAsTheyAre) {
   EXPECT_EQ(Readable("void Connect(int)"), "void Connect(int)");
   EXPECT_EQ(Readable("loopsan::Task<"), "loopsan::Task<");
   EXPECT_EQ(Readable(""), "");
+}
+
+TEST(Printable, EscapesControlCharacters) {
+  using internal::Printable;
+  EXPECT_EQ(Printable("a\tb\r\n\x1b[31m\x7f"), "a\\tb\\r\\n\\x1b[31m\\x7f");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "1m"),
+            "\\xc2\\x9b"
+            "1m");
+  EXPECT_EQ(Printable(std::string_view("\0", 1)), "\\x00");
+}
+
+TEST(Printable, LeavesOtherTextAsItIs) {
+  using internal::Printable;
+  EXPECT_EQ(Printable(""), "");
+  EXPECT_EQ(Printable("gr\xc3\xbc\xc3\x9f \xc2\xa0 'x' \xc2"),
+            "gr\xc3\xbc\xc3\x9f \xc2\xa0 'x' \xc2");
 }
 
 TEST(DumpTasks, ShowsWhatEachTaskWaitsForAndMarksTheRunningOne) {
@@ -100,6 +123,54 @@ TEST(DumpTasks, NamesTheTaskThatIsAwaited) {
   };
   RunScripted(main());
   EXPECT_THAT(dump, HasSubstr("'waiter' waits for task 'sleeper'"));
+}
+
+TEST(DumpTasks, NamesWhoHoldsTheMutexThatIsWaitedFor) {
+  std::string dump;
+  Mutex mutex;
+  const auto hold = [&]() -> Task<> {
+    const MutexLock lock = co_await mutex.Lock();
+    co_await SleepFor(std::chrono::hours(1));
+  };
+  const auto want = [&]() -> Task<> { const MutexLock lock = co_await mutex.Lock(); };
+  const auto main = [&]() -> Task<> {
+    const TaskHandle<> holder = Spawn(hold(), "holder");
+    const TaskHandle<> reader = Spawn(want(), "reader");
+    co_await Yield();
+    dump = EventLoop::Running().DumpTasks();
+  };
+  RunScripted(main());
+  EXPECT_THAT(dump, HasSubstr("'reader' waits for mutex, which 'holder' holds, "));
+}
+
+TEST(DumpTasks, NamesTheTasksThatAreAwaitedTogether) {
+  std::string dump;
+  const auto wait = [](std::vector<AnyTaskHandle> tasks) -> Task<> { co_await Wait(tasks); };
+  const auto main = [&]() -> Task<> {
+    std::vector<AnyTaskHandle> two;
+    for (const char* name : {"first", "second"}) two.emplace_back(Spawn(Outer(), name));
+    std::vector<AnyTaskHandle> many = two;
+    for (int i = 0; i < 9; ++i) many.emplace_back(Spawn(Outer(), "one of many"));
+    const TaskHandle<> both = Spawn(wait(two), "both");
+    const TaskHandle<> all = Spawn(wait(many), "all");
+    co_await Yield();
+    dump = EventLoop::Running().DumpTasks();
+  };
+  RunScripted(main());
+  EXPECT_THAT(dump, HasSubstr("'both' waits for several tasks 'first', 'second', 0."));
+  EXPECT_THAT(dump, HasSubstr("'all' waits for several tasks 'first', 'second', 'one of many'"));
+  EXPECT_THAT(dump, HasSubstr("'one of many' and 3 more, 0."));
+}
+
+TEST(DumpTasks, EscapesControlCharactersOfNames) {
+  std::string dump;
+  const auto main = [&]() -> Task<> {
+    const TaskHandle<> sleeper = Spawn(Outer(), "a\n\x1b[31mb");
+    co_await Yield();
+    dump = EventLoop::Running().DumpTasks();
+  };
+  RunScripted(main());
+  EXPECT_THAT(dump, HasSubstr("'a\\n\\x1b[31mb' waits for sleep"));
 }
 
 TEST(DumpTasks, OfAThousandAndOneTasksIsFlatAndBounded) {
