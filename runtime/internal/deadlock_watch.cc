@@ -3,9 +3,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -29,8 +31,10 @@ namespace loopsan::internal {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{250};
-// When a thread begins to wait: it takes two looks to be sure, and one more for what comes about
-// a moment later.
+// A circle that is seen for so long is told. Before, a cancellation may end it.
+constexpr std::chrono::milliseconds kLasts{250};
+// When a thread begins to wait: it takes two looks to see a circle, and one more for what comes
+// about a moment later.
 constexpr std::chrono::milliseconds kQuickLookEvery{10};
 constexpr int kQuickLooks = 3;
 // A function that has slept for so long, while others have waited for its thread as long.
@@ -68,6 +72,7 @@ struct State {
   bool watching = false;
   int quick_looks = 0;  // still to be made
   Time next_quick_looks{};
+  std::map<WaitGraph::Node, Time> stuck;           // members of circles, and since when
   std::set<uint64_t> reported;                     // calls and waits
   std::unordered_map<uint64_t, Sleeper> sleepers;  // by call
 };
@@ -180,7 +185,8 @@ void AskLoops(State& state) {
 Found DescribeCircle(const WaitGraph& graph, const WaitGraph::Circle& circle) {
   Found found{.rule = Rule::kDeadlock, .message = {}};
   found.message = "none of these " + std::to_string(circle.nodes.size() - circle.others) +
-                  " can go on: each waits for the next, and the last for the first";
+                  " can go on unless one is cancelled: each waits for the next, and the last for "
+                  "the first";
   if (circle.others != 0) {
     found.message += "; nor can the " + std::to_string(circle.others) + " that are needed besides";
   }
@@ -192,10 +198,29 @@ Found DescribeCircle(const WaitGraph& graph, const WaitGraph::Circle& circle) {
   return found;
 }
 
+// What is in no circle at one look begins anew.
+void NoteStuck(State& state, const std::vector<WaitGraph::Circle>& circles, Time now) {
+  std::map<WaitGraph::Node, Time> stuck;
+  for (const WaitGraph::Circle& circle : circles) {
+    for (const WaitGraph::Node& node : circle.nodes) {
+      const auto before = state.stuck.find(node);
+      stuck.emplace(node, before != state.stuck.end() ? before->second : now);
+    }
+  }
+  state.stuck = std::move(stuck);
+}
+
 std::vector<Found> FindDeadlocks(State& state) {
   std::vector<Found> all;
-  for (const WaitGraph::Circle& circle :
-       state.graph.FindCircles(state.look, state.last_look, OwnerOfAwaitedMutex)) {
+  const Time now = Clock::now();
+  const std::vector<WaitGraph::Circle> circles =
+      state.graph.FindCircles(state.look, state.last_look, OwnerOfAwaitedMutex);
+  NoteStuck(state, circles, now);
+  for (const WaitGraph::Circle& circle : circles) {
+    const bool lasts = std::all_of(
+        circle.nodes.begin(), circle.nodes.end(),
+        [&](const WaitGraph::Node& node) { return now - state.stuck.at(node) >= kLasts; });
+    if (!lasts) continue;
     bool is_new = false;
     for (const WaitGraph::Node& node : circle.nodes) {
       if (node.kind == WaitGraph::Node::Kind::kTask) continue;

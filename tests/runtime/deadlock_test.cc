@@ -80,7 +80,8 @@ TEST(Deadlock, OfAPoolWhoseThreadsAllWaitForWorkBehindThemIsReported) {
     co_return finding;
   };
   const RuntimeFinding finding = RunReal(main());
-  EXPECT_THAT(finding.message, HasSubstr("can go on: each waits for the next"));
+  EXPECT_THAT(finding.message,
+              HasSubstr("can go on unless one is cancelled: each waits for the next"));
   EXPECT_THAT(finding.members, Contains(Says("waits for a thread of executor 'workers'")));
   EXPECT_THAT(finding.members, Contains(Says("function 'Load' runs on thread 'workers_")));
   EXPECT_THAT(finding.members, Contains(Says("waits in AsyncToSync() for task")));
@@ -238,6 +239,28 @@ TEST(Deadlock, IsNotWhatATimeLimitFurtherOutEnds) {
     }
     co_await ShutDown(*pool);
     co_return ended;
+  };
+  EXPECT_TRUE(RunReal(main()));
+  EXPECT_THAT(findings.rules(), Not(Contains("deadlock")));
+}
+
+// Long enough for the quick looks at its beginning, too short to be told.
+TEST(Deadlock, IsNotWhatACancellationSoonEnds) {
+  const KeptFindings findings;
+  const auto main = [&]() -> Task<bool> {
+    const auto pool = MakeThreadPool({.threads = 1, .name = "single"});
+    const SyncToAsyncOptions on_pool{.thread_sensitive = false, .executor = pool.get()};
+    const auto nothing = [] {};
+    const auto inner = SyncToAsync(nothing, on_pool);
+    const auto ask = [&]() -> Task<> { co_await inner(); };
+    const auto work = [&] { AsyncToSync(ask)(); };
+    const auto run = SyncToAsync(work, on_pool);
+    TaskHandle<> task = Spawn(run());
+    co_await SleepFor(std::chrono::milliseconds(150));
+    task.Cancel();
+    co_await EndOf(task);
+    co_await ShutDown(*pool);
+    co_return task.cancelled();
   };
   EXPECT_TRUE(RunReal(main()));
   EXPECT_THAT(findings.rules(), Not(Contains("deadlock")));
