@@ -58,8 +58,8 @@ class WaitGraph::Search {
       innermost_[wait.thread.tid] = id;  // in the order of the numbers
       if (wait.function != 0) wait_of_function_[wait.function] = id;
     }
-    // Every circle goes through a thread that waits.
     for (const auto& [id, wait] : graph.waits_) Explore({Node::Kind::kWait, id});
+    for (const auto& [id, task] : graph.tasks_) Explore({Node::Kind::kTask, id});
     FreeWhatLimitsReach();
     Spread();
   }
@@ -264,7 +264,7 @@ class WaitGraph::Search {
 
 std::vector<WaitGraph::Circle> WaitGraph::FindCircles(uint64_t look, Time since,
                                                       const OwnerOfLock& owner_of_lock) const {
-  if (waits_.empty()) return {};
+  if (waits_.empty() && tasks_.empty()) return {};
   return Search(*this, look, since, owner_of_lock).Circles();
 }
 

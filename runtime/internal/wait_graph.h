@@ -104,7 +104,7 @@ class WaitGraph {
   // REQUIRES: it is there.
   const Call& call(uint64_t id) const { return calls_.at(id); }
   const std::map<uint64_t, Wait>& waits() const noexcept { return waits_; }
-  // For what a loop tells.
+  // For what a loop tells. Circles are looked for from all of them, and from the waits.
   std::unordered_map<uint64_t, Task>& tasks() noexcept { return tasks_; }
   bool empty() const noexcept { return calls_.empty() && waits_.empty(); }
 
