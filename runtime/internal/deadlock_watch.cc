@@ -245,7 +245,7 @@ Found DescribeCircle(const WaitGraph& graph, const WaitGraph::Circle& circle) {
     found.message += "; nor can the " + std::to_string(circle.others) + " that are needed besides";
   }
   for (const WaitGraph::Node& node : circle.nodes) {
-    FoundMember member{graph.Describe(node), graph.PlaceOf(node), graph.StackOf(node)};
+    FoundMember member{graph.Describe(circle, node), graph.PlaceOf(node), graph.StackOf(node)};
     if (found.where == nullptr) found.where = member.where;
     found.members.push_back(std::move(member));
   }
@@ -297,7 +297,7 @@ Found DescribeStuck(const WaitGraph& graph, const WaitGraph::Busy& busy, Time no
   found.seconds = std::chrono::duration<double>(now - call.since).count();
   found.message =
       function + " has run for " + std::to_string(static_cast<int>(found.seconds)) +
-      " s on thread '" + call.thread->name + "' and sleeps there for a lock or a signal, and " +
+      " s on thread '" + call.thread->name + "' and sleeps there without a time limit, and " +
       std::to_string(busy.queued.size()) + (busy.queued.size() == 1 ? " waits" : " wait") +
       " for the same thread: if that is who must wake it, this never ends";
   found.members.push_back(

@@ -112,7 +112,8 @@ class WaitGraph {
   // all threads of a pool.
   struct Circle {
     std::vector<Node> nodes;
-    size_t others = 0;  // how many of them are not in the circle itself
+    size_t others = 0;                 // how many of them are not in the circle itself
+    std::map<uint64_t, Thread> locks;  // functions that sleep for a mutex, and who has it
   };
   // What was told for `look` counts; what is younger than `since` does not.
   std::vector<Circle> FindCircles(uint64_t look, Time since,
@@ -127,7 +128,7 @@ class WaitGraph {
   std::vector<Busy> FindBusy(Time since) const;
 
   // "task 'reader' waits for a mutex"
-  std::string Describe(const Node& node) const;
+  std::string Describe(const Circle& circle, const Node& node) const;
   Site PlaceOf(const Node& node) const;
   const std::vector<void*>& StackOf(const Node& node) const;
 
