@@ -107,9 +107,9 @@ class WaitGraph::Search {
 
   void NoteLocks(Circle& circle) const {
     for (const Node& node : circle.nodes) {
-      if (node.kind != Node::Kind::kCall || !sleeps_.contains(node.id)) continue;
-      const Node& wait = needs_.at(node).front();
-      circle.locks.emplace(node.id, graph_.waits_.at(wait.id).thread);
+      if (node.kind != Node::Kind::kCall) continue;
+      const auto sleeps = sleeps_.find(node.id);
+      if (sleeps != sleeps_.end()) circle.locks.insert(*sleeps);
     }
   }
 
@@ -185,7 +185,11 @@ class WaitGraph::Search {
     if (owner == 0) return {};
     const uint64_t wait = InnermostWait(owner);
     if (wait == 0) return {};
-    sleeps_.insert(call);
+    sleeps_.emplace(call, graph_.waits_.at(wait).thread);
+    if (owner == thread.tid) return {{Node::Kind::kWait, wait}};
+    // What the thread runs meanwhile may be what holds it.
+    const uint64_t running = InnermostCall(owner);
+    if (running > wait) return {{Node::Kind::kCall, running}};
     return {{Node::Kind::kWait, wait}};
   }
 
@@ -193,6 +197,17 @@ class WaitGraph::Search {
   uint64_t InnermostWait(pid_t tid) const {
     const auto found = innermost_.find(tid);
     return found != innermost_.end() ? found->second : 0;
+  }
+
+  // 0: it runs none.
+  uint64_t InnermostCall(pid_t tid) const {
+    uint64_t innermost = 0;
+    for (const auto& [executor, running] : graph_.running_) {
+      for (const uint64_t id : running) {
+        if (graph_.calls_.at(id).thread->tid == tid) innermost = std::max(innermost, id);
+      }
+    }
+    return innermost;
   }
 
   std::vector<Node> NeedsOfQueued(const Call& queued) const {
@@ -273,8 +288,8 @@ class WaitGraph::Search {
   std::unordered_map<uint64_t, uint64_t> wait_of_function_;  // that the function is in
   std::map<Node, std::vector<Node>> needs_;                  // of all that was reached
   std::map<Node, std::vector<Node>> needed_by_;
-  std::set<uint64_t> sleeps_;  // functions, for a mutex
-  std::set<Node> free_;        // can go on
+  std::map<uint64_t, Thread> sleeps_;  // functions, for a mutex that the thread has
+  std::set<Node> free_;                // can go on
 };
 
 std::vector<WaitGraph::Circle> WaitGraph::FindCircles(uint64_t look, Time since,
@@ -310,6 +325,22 @@ std::string WithArticle(const std::string& what) {
 
 }  // namespace
 
+// "thread 'pool_0'"; with its number if another thread of the circle has that name.
+std::string WaitGraph::NameOf(const Circle& circle, const Thread& thread) const {
+  std::string name = "thread '" + thread.name + "'";
+  for (const Node& node : circle.nodes) {
+    const Thread* other = nullptr;
+    if (node.kind == Node::Kind::kWait) other = &waits_.at(node.id).thread;
+    if (node.kind == Node::Kind::kCall && calls_.at(node.id).thread) {
+      other = &*calls_.at(node.id).thread;
+    }
+    if (other != nullptr && other->name == thread.name && other->tid != thread.tid) {
+      return name + " (" + std::to_string(thread.tid) + ")";
+    }
+  }
+  return name;
+}
+
 std::string WaitGraph::Describe(const Circle& circle, const Node& node) const {
   switch (node.kind) {
     case Node::Kind::kTask: {
@@ -319,7 +350,7 @@ std::string WaitGraph::Describe(const Circle& circle, const Node& node) const {
     case Node::Kind::kWait: {
       const Wait& wait = waits_.at(node.id);
       const auto task = tasks_.find(wait.task);
-      return "thread '" + wait.thread.name + "' waits in AsyncToSync() for task '" +
+      return NameOf(circle, wait.thread) + " waits in AsyncToSync() for task '" +
              (task != tasks_.end() ? task->second.name : "?") + "'";
     }
     case Node::Kind::kCall:
@@ -330,13 +361,13 @@ std::string WaitGraph::Describe(const Circle& circle, const Node& node) const {
   if (!call.thread) {
     return function + " waits for a thread of executor '" + call.executor_name + "'";
   }
-  std::string text = function + " runs on thread '" + call.thread->name + "' of executor '" +
+  std::string text = function + " runs on " + NameOf(circle, *call.thread) + " of executor '" +
                      call.executor_name + "'";
   if (const auto lock = circle.locks.find(node.id); lock != circle.locks.end()) {
     const Thread& holder = lock->second;
     text += " and waits for a std::mutex that ";
     text += holder.tid == call.thread->tid ? "this thread itself holds"
-                                           : "thread '" + holder.name + "' holds";
+                                           : NameOf(circle, holder) + " holds";
   }
   return text;
 }

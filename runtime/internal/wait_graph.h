@@ -135,6 +135,8 @@ class WaitGraph {
  private:
   class Search;
 
+  std::string NameOf(const Circle& circle, const Thread& thread) const;
+
   std::map<uint64_t, Call> calls_;
   std::map<uint64_t, Wait> waits_;
   std::unordered_map<uint64_t, Task> tasks_;

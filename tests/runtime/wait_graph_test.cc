@@ -266,8 +266,35 @@ TEST_F(WaitGraphTest, FindsAFunctionThatSleepsForALockOfAThreadThatWaits) {
   const auto circles = build_.Circles();
   ASSERT_THAT(circles, SizeIs(1));
   EXPECT_EQ(build_.graph.Describe(circles[0], {Kind::kCall, sleeps}),
-            "the function runs on thread 'worker' of executor 'pool' and waits for a std::mutex "
-            "that thread 'worker' holds");
+            "the function runs on thread 'worker' (2) of executor 'pool' and waits for a "
+            "std::mutex that thread 'worker' (1) holds");
+}
+
+// The thread that has the lock runs another function while it waits: that will unlock.
+TEST_F(WaitGraphTest, IgnoresALockOfAFunctionThatRunsOnAThreadThatWaits) {
+  build_.Wait(1, 0, kTask, pool_.get());
+  build_.Tell(kTask);
+  const uint64_t holds = build_.Queue(*pool_, 1, kOther);
+  build_.Begin(holds, 1);
+  const uint64_t sleeps = build_.Queue(*other_pool_, 1, kTask);
+  build_.Begin(sleeps, 2);
+  build_.owner_of_lock = [](pid_t thread) { return thread == 2 ? 1 : 0; };
+  EXPECT_THAT(build_.Circles(), IsEmpty());
+}
+
+TEST_F(WaitGraphTest, TellsThreadsOfOneNameApart) {
+  const uint64_t holds = build_.Queue(*pool_, 1, kOuter);
+  build_.Begin(holds, 11);
+  build_.Wait(11, holds, kTask);
+  build_.Tell(kTask);
+  const uint64_t sleeps = build_.Queue(*other_pool_, 1, kTask);
+  build_.Begin(sleeps, 12);
+  build_.owner_of_lock = [](pid_t thread) { return thread == 12 ? 11 : 0; };
+  const auto circles = build_.Circles();
+  ASSERT_THAT(circles, SizeIs(1));
+  EXPECT_EQ(build_.graph.Describe(circles[0], {Kind::kCall, sleeps}),
+            "the function runs on thread 'worker' (12) of executor 'pool' and waits for a "
+            "std::mutex that thread 'worker' (11) holds");
 }
 
 // It runs a function while it waits, and that wants what the thread has had from before.
