@@ -402,6 +402,7 @@ void WatchTaskWait(const TaskState* task, const TaskState* needed) noexcept try 
   const std::lock_guard lock(state.mutex);
   // Another circle, if it was in one before.
   state.closers[task->info.id] = Closer{task->loop, LoopPrivate::lifeline(*task->loop)};
+  state.stuck.erase({WaitGraph::Node::Kind::kTask, task->info.id});
   LookSoon(state, Clock::now());
   StartWatching(state);
 } catch (...) {

@@ -3,10 +3,9 @@
 // only.
 //
 // The looking, four times a second and at once when a thread begins to wait or a circle of tasks
-// is closed, is done by a thread
-// of its own, which exists while anything is watched. It asks the loops for what their tasks
-// await: a loop that does not answer is busy, and alive. A deadlock is reported once it has been
-// seen for a quarter of a second: before, a cancellation may end it.
+// is closed, is done by a thread of its own, which exists while anything is watched. It asks the
+// loops for what their tasks await: a loop that does not answer is busy, and alive. A deadlock is
+// reported once it has been seen for a quarter of a second: before, a cancellation may end it.
 //
 // Threads: any, unless said otherwise.
 #pragma once
