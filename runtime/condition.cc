@@ -56,6 +56,10 @@ uint64_t ConditionAwaiter::HolderTask() const noexcept {
   return wants_mutex_ ? MutexWaiter::HolderTask() : 0;
 }
 
+const TaskState* ConditionAwaiter::Holder() const noexcept {
+  return wants_mutex_ ? MutexWaiter::Holder() : nullptr;
+}
+
 }  // namespace internal
 
 void Condition::Notify(size_t count, std::source_location here) {

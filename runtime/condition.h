@@ -47,6 +47,7 @@ class ConditionAwaiter final : public MutexWaiter {
 
   bool OnCancel() noexcept override;
   uint64_t HolderTask() const noexcept override;
+  const TaskState* Holder() const noexcept override;
 
  private:
   friend class ::loopsan::Condition;

@@ -1,6 +1,7 @@
 #include "runtime/mutex.h"
 
 #include "runtime/errors.h"
+#include "runtime/internal/deadlock_watch.h"
 #include "runtime/internal/findings.h"
 #include "runtime/internal/runner.h"
 #include "runtime/internal/task_state.h"
@@ -16,6 +17,10 @@ using internal::TaskState;
 namespace internal {
 
 uint64_t MutexWaiter::HolderTask() const noexcept { return is_linked() ? mutex_->holder_id() : 0; }
+
+const TaskState* MutexWaiter::Holder() const noexcept {
+  return is_linked() ? mutex_->holder_ : nullptr;
+}
 
 MutexWaiter::~MutexWaiter() {
   // Destroyed with its loop, after it was woken and before it ran; if the mutex
@@ -41,6 +46,7 @@ bool LockAwaiter::await_ready(std::source_location here) {
   if (mutex_->holder_ != nullptr && mutex_->holder_ == t_runner.task) {
     mutex_->RefuseToLockTwice(site());
   }
+  if (t_runner.debug) WatchTaskWait(t_runner.task, mutex_->holder_);
   return false;
 }
 
@@ -91,6 +97,7 @@ void Mutex::HandTo(MutexWaiter* waiter) noexcept {
 void Mutex::Enqueue(MutexWaiter* waiter) noexcept {
   if (locked_) {
     waiters_.PushBack(waiter);
+    if (internal::t_runner.debug) internal::WatchTaskWait(waiter->task(), holder_);
   } else {
     HandTo(waiter);
   }

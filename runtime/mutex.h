@@ -34,6 +34,7 @@ namespace internal {
 class MutexWaiter : public Waiter {
  public:
   uint64_t HolderTask() const noexcept override;
+  const TaskState* Holder() const noexcept override;
 
  protected:
   explicit MutexWaiter(Mutex& mutex) noexcept : mutex_(&mutex) {}

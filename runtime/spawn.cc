@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/internal/deadlock_watch.h"
 #include "runtime/internal/findings.h"
 #include "runtime/internal/loop_private.h"
 
@@ -75,7 +76,10 @@ void CheckAwait(const TaskState* awaited, Site site) {
   if (awaited->waiting_on == nullptr) return;
   // Without the debug mode only the first of several awaited tasks is looked at.
   std::vector<const TaskState*> path = FindPath(awaited, self, self->loop->debug());
-  if (path.empty()) return;
+  if (path.empty()) {
+    if (t_runner.debug) WatchTaskWait(self, awaited);
+    return;
+  }
   std::string chain = "'" + self->DisplayName() + "'";
   for (const TaskState* task : path) chain += " -> '" + task->DisplayName() + "'";
   Refuse(Rule::kAwaitCycle, site, "tasks await each other in a circle: " + chain);

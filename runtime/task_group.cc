@@ -1,5 +1,6 @@
 #include "runtime/task_group.h"
 
+#include "runtime/internal/deadlock_watch.h"
 #include "runtime/internal/loop_private.h"
 
 namespace loopsan {
@@ -66,6 +67,11 @@ void TaskGroupState::OnChildDone(TaskState& task) {
 void TaskGroupState::CancelChildren() noexcept {
   aborting_ = true;
   for (const Child& child : children_) child.task.state()->Cancel();
+}
+
+void TaskGroupState::WatchChildren() const noexcept {
+  if (!t_runner.debug) return;
+  for (const Child& child : children_) WatchTaskWait(parent_, child.task.state());
 }
 
 void TaskGroupState::BeginExit(const std::exception_ptr& error) {

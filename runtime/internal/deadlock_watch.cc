@@ -3,9 +3,12 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -29,8 +32,10 @@ namespace loopsan::internal {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{250};
-// When a thread begins to wait: it takes two looks to be sure, and one more for what comes about
-// a moment later.
+// A circle that is seen for so long is told. Before, a cancellation may end it.
+constexpr std::chrono::milliseconds kLasts{250};
+// When a thread begins to wait: it takes two looks to see a circle, and one more for what comes
+// about a moment later.
 constexpr std::chrono::milliseconds kQuickLookEvery{10};
 constexpr int kQuickLooks = 3;
 // A function that has slept for so long, while others have waited for its thread as long.
@@ -51,6 +56,14 @@ struct Asked {
   const TaskState* task;
 };
 
+// A task that closed a circle of tasks, by its number. Its loop may go, and is not kept from
+// seeing that nobody can wake it.
+struct Closer {
+  EventLoop* loop;  // an address only
+  std::weak_ptr<RemoteQueue> queue;
+  bool reported = false;
+};
+
 struct Sleeper {
   EndlessSleep sleep;
   Time since;
@@ -62,12 +75,14 @@ struct State {
   std::condition_variable changed;
   WaitGraph graph;
   std::unordered_map<uint64_t, Asked> asked;  // by call or wait
+  std::map<uint64_t, Closer> closers;         // by task
   uint64_t last_id = 0;
   uint64_t look = 0;
   Time last_look{};
   bool watching = false;
   int quick_looks = 0;  // still to be made
   Time next_quick_looks{};
+  std::map<WaitGraph::Node, Time> stuck;           // members of circles, and since when
   std::set<uint64_t> reported;                     // calls and waits
   std::unordered_map<uint64_t, Sleeper> sleepers;  // by call
 };
@@ -112,13 +127,24 @@ bool IsUnderLimit(const TaskState* task) {
 std::vector<const TaskState*> NeededBy(const TaskState* task) {
   std::vector<const TaskState*> needed;
   task->waiting_on->AppendAwaited(needed);
-  if (const uint64_t holder = task->waiting_on->HolderTask(); holder != 0) {
-    for (loopsan_task* info = LoopPrivate::info(*task->loop).first_task; info != nullptr;
-         info = info->next) {
-      if (info->id == holder) needed.push_back(TaskState::FromInfo(info));
+  if (const TaskState* const holder = task->waiting_on->Holder()) needed.push_back(holder);
+  return needed;
+}
+
+// By however many others.
+bool WaitsFor(const TaskState* from, const TaskState* to) {
+  std::set<const TaskState*> seen{from};
+  std::vector<const TaskState*> open{from};
+  while (!open.empty()) {
+    const TaskState* const task = open.back();
+    open.pop_back();
+    if (task->waiting_on == nullptr) continue;
+    for (const TaskState* each : NeededBy(task)) {
+      if (each == to) return true;
+      if (seen.insert(each).second) open.push_back(each);
     }
   }
-  return needed;
+  return false;
 }
 
 // The task, and those that it needs.
@@ -162,6 +188,38 @@ void Tell(uint64_t id) try {
   // Out of memory: a task of which nothing is known goes on.
 }
 
+// On the loop's thread. A task that is in no circle any more is forgotten.
+void TellCloser(uint64_t id) try {
+  const TaskState* task = nullptr;
+  const EventLoop& loop = EventLoop::Running();
+  for (loopsan_task* info = LoopPrivate::info(loop).first_task; info != nullptr;
+       info = info->next) {
+    if (info->id == id) task = TaskState::FromInfo(info);
+  }
+  State& state = TheState();
+  const std::lock_guard lock(state.mutex);
+  if (task == nullptr || LoopPrivate::lost_wakeup_told(loop) || !WaitsFor(task, task)) {
+    state.closers.erase(id);
+  } else {
+    TellTask(state, task);
+  }
+} catch (...) {
+}
+
+void AskClosers(State& state) {
+  for (auto each = state.closers.begin(); each != state.closers.end();) {
+    const std::shared_ptr<RemoteQueue> queue = each->second.queue.lock();
+    const auto tell = [id = each->first] { TellCloser(id); };
+    auto* const callback = new CallbackOf<decltype(tell)>(each->second.loop, nullptr, tell);
+    if (queue != nullptr && queue->Push(callback)) {
+      ++each;
+    } else {
+      callback->Unref();
+      each = state.closers.erase(each);
+    }
+  }
+}
+
 // For the next look: the tasks of all waits, and of the functions that wait there.
 void AskLoops(State& state) {
   std::set<uint64_t> ids;
@@ -173,6 +231,7 @@ void AskLoops(State& state) {
     const auto asked = state.asked.find(id);
     if (asked != state.asked.end()) asked->second.loop.CallSoon([id] { Tell(id); });
   }
+  AskClosers(state);
 }
 
 // ---- what is said ---------------------------------------------------------------------------
@@ -180,26 +239,49 @@ void AskLoops(State& state) {
 Found DescribeCircle(const WaitGraph& graph, const WaitGraph::Circle& circle) {
   Found found{.rule = Rule::kDeadlock, .message = {}};
   found.message = "none of these " + std::to_string(circle.nodes.size() - circle.others) +
-                  " can go on: each waits for the next, and the last for the first";
+                  " can go on unless one is cancelled: each waits for the next, and the last for "
+                  "the first";
   if (circle.others != 0) {
     found.message += "; nor can the " + std::to_string(circle.others) + " that are needed besides";
   }
   for (const WaitGraph::Node& node : circle.nodes) {
-    FoundMember member{graph.Describe(node), graph.PlaceOf(node), graph.StackOf(node)};
+    FoundMember member{graph.Describe(circle, node), graph.PlaceOf(node), graph.StackOf(node)};
     if (found.where == nullptr) found.where = member.where;
     found.members.push_back(std::move(member));
   }
   return found;
 }
 
+// What is in no circle at one look begins anew.
+void NoteStuck(State& state, const std::vector<WaitGraph::Circle>& circles, Time now) {
+  std::map<WaitGraph::Node, Time> stuck;
+  for (const WaitGraph::Circle& circle : circles) {
+    for (const WaitGraph::Node& node : circle.nodes) {
+      const auto before = state.stuck.find(node);
+      stuck.emplace(node, before != state.stuck.end() ? before->second : now);
+    }
+  }
+  state.stuck = std::move(stuck);
+}
+
 std::vector<Found> FindDeadlocks(State& state) {
   std::vector<Found> all;
-  for (const WaitGraph::Circle& circle :
-       state.graph.FindCircles(state.look, state.last_look, OwnerOfAwaitedMutex)) {
+  const Time now = Clock::now();
+  const std::vector<WaitGraph::Circle> circles =
+      state.graph.FindCircles(state.look, state.last_look, OwnerOfAwaitedMutex);
+  NoteStuck(state, circles, now);
+  for (const WaitGraph::Circle& circle : circles) {
+    const bool lasts = std::all_of(
+        circle.nodes.begin(), circle.nodes.end(),
+        [&](const WaitGraph::Node& node) { return now - state.stuck.at(node) >= kLasts; });
+    if (!lasts) continue;
     bool is_new = false;
     for (const WaitGraph::Node& node : circle.nodes) {
-      if (node.kind == WaitGraph::Node::Kind::kTask) continue;
-      is_new |= state.reported.insert(node.id).second;
+      if (node.kind != WaitGraph::Node::Kind::kTask) {
+        is_new |= state.reported.insert(node.id).second;
+      } else if (const auto closer = state.closers.find(node.id); closer != state.closers.end()) {
+        is_new |= !std::exchange(closer->second.reported, true);
+      }
     }
     if (is_new) all.push_back(DescribeCircle(state.graph, circle));
   }
@@ -215,7 +297,7 @@ Found DescribeStuck(const WaitGraph& graph, const WaitGraph::Busy& busy, Time no
   found.seconds = std::chrono::duration<double>(now - call.since).count();
   found.message =
       function + " has run for " + std::to_string(static_cast<int>(found.seconds)) +
-      " s on thread '" + call.thread->name + "' and sleeps there for a lock or a signal, and " +
+      " s on thread '" + call.thread->name + "' and sleeps there without a time limit, and " +
       std::to_string(busy.queued.size()) + (busy.queued.size() == 1 ? " waits" : " wait") +
       " for the same thread: if that is who must wake it, this never ends";
   found.members.push_back(
@@ -277,7 +359,7 @@ void Watch(State* state) {
               : state->changed.wait_for(lock, kLookEvery, [&] { return state->quick_looks > 0; });
     if (hurried) continue;
     if (quick) --state->quick_looks;
-    if (state->graph.empty()) {
+    if (state->graph.empty() && state->closers.empty()) {
       if (quick) continue;
       state->watching = false;
       return;
@@ -299,7 +381,33 @@ void StartWatching(State& state) {
   }
 }
 
+// REQUIRES: the mutex is held. At most so often: a program may wait ten thousand times a second.
+void LookSoon(State& state, Time now) {
+  if (now < state.next_quick_looks) return;
+  state.next_quick_looks = now + kLookEvery;
+  state.quick_looks = kQuickLooks;
+  state.changed.notify_one();
+}
+
 }  // namespace
+
+void WatchTaskWait(const TaskState* task, const TaskState* needed) noexcept try {
+  if (task == nullptr || needed == nullptr || needed->waiting_on == nullptr) return;
+  // Most wait for no task.
+  if (needed->waiting_on->AwaitedTask() == nullptr && needed->waiting_on->Holder() == nullptr) {
+    return;
+  }
+  if (!WaitsFor(needed, task)) return;
+  State& state = TheState();
+  const std::lock_guard lock(state.mutex);
+  // Another circle, if it was in one before.
+  state.closers[task->info.id] = Closer{task->loop, LoopPrivate::lifeline(*task->loop)};
+  state.stuck.erase({WaitGraph::Node::Kind::kTask, task->info.id});
+  LookSoon(state, Clock::now());
+  StartWatching(state);
+} catch (...) {
+  // Out of memory or of threads: it is not watched.
+}
 
 void WatchedCall::Queue(const Executor& executor, Site called_at, const char* name,
                         const void* awaited) noexcept try {
@@ -360,12 +468,7 @@ void WatchedWait::Begin(const Executor& serves, uint64_t function, Site called_a
   wait.since = Clock::now();
   const std::lock_guard lock(state.mutex);
   id_ = ++state.last_id;
-  // At most so often: a program may wait ten thousand times a second.
-  if (const Time now = wait.since; now >= state.next_quick_looks) {
-    state.next_quick_looks = now + kLookEvery;
-    state.quick_looks = kQuickLooks;
-    state.changed.notify_one();
-  }
+  LookSoon(state, wait.since);
   state.graph.AddWait(id_, std::move(wait));
   StartWatching(state);
 } catch (...) {

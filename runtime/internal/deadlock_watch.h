@@ -2,10 +2,10 @@
 // what one is), and functions that sleep on the only thread that others wait for. In debug mode
 // only.
 //
-// The looking, four times a second and at once when a thread begins to wait, is done by a thread
-// of its own, which exists while anything is watched. It asks the loops for what their tasks
-// await: a loop that does not answer is busy, and alive. A deadlock is reported at the second
-// look after it has come about.
+// The looking, four times a second and at once when a thread begins to wait or a circle of tasks
+// is closed, is done by a thread of its own, which exists while anything is watched. It asks the
+// loops for what their tasks await: a loop that does not answer is busy, and alive. A deadlock is
+// reported once it has been seen for a quarter of a second: before, a cancellation may end it.
 //
 // Threads: any, unless said otherwise.
 #pragma once
@@ -21,6 +21,12 @@ class Executor;
 namespace loopsan::internal {
 
 class TaskState;
+
+// In debug mode, when a task is about to wait for another one (its end, or a lock that it
+// holds): if that waits for the first, by however many tasks, their circle is watched. It is
+// found only where it is closed, and so costs those who wait a walk along who waits for whom.
+// Either may be null. The loop's thread.
+void WatchTaskWait(const TaskState* task, const TaskState* needed) noexcept;
 
 // A function on its way through an executor: a member of the call.
 class WatchedCall {

@@ -20,6 +20,9 @@ struct LoopPrivate {
     return loop.generators_;
   }
 
+  // Its tasks are known to wait for ever, and were told.
+  static bool lost_wakeup_told(const EventLoop& loop) noexcept { return loop.lost_wakeup_told_; }
+
   // Tells others whether the loop is still there, and does not count as a way into it.
   static std::weak_ptr<RemoteQueue> lifeline(const EventLoop& loop) noexcept {
     return loop.remote_;

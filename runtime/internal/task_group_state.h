@@ -62,6 +62,8 @@ class TaskGroupState {
 
   void OnChildDone(TaskState& task);
   void CancelChildren() noexcept;
+  // The parent will wait for them: in debug mode they are looked at for deadlocks.
+  void WatchChildren() const noexcept;
 
   EventLoop& loop_;
   TaskState* const parent_;  // in which the group lies
@@ -83,6 +85,7 @@ class TaskGroupAwaiter final : public Waiter {
 
   bool await_ready(std::source_location here = std::source_location::current()) noexcept {
     Begin(here);
+    state_.WatchChildren();
     return false;
   }
   template <typename P>

@@ -1,6 +1,7 @@
 #include "runtime/internal/wait_graph.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace loopsan::internal {
@@ -58,8 +59,8 @@ class WaitGraph::Search {
       innermost_[wait.thread.tid] = id;  // in the order of the numbers
       if (wait.function != 0) wait_of_function_[wait.function] = id;
     }
-    // Every circle goes through a thread that waits.
     for (const auto& [id, wait] : graph.waits_) Explore({Node::Kind::kWait, id});
+    for (const auto& [id, task] : graph.tasks_) Explore({Node::Kind::kTask, id});
     FreeWhatLimitsReach();
     Spread();
   }
@@ -81,24 +82,34 @@ class WaitGraph::Search {
       if (begin == path.end()) continue;  // it runs into one that was found before
       Circle circle{{begin, path.end()}};
       AppendOthers(circle, seen);
+      NoteLocks(circle);
       circles.push_back(std::move(circle));
     }
     return circles;
   }
 
  private:
-  // What the circle needs besides: the other threads of a pool.
+  // What the circle needs besides: the other threads of a pool. Behind each what it waits for.
   void AppendOthers(Circle& circle, std::set<Node>& seen) const {
+    std::set<Node> listed(circle.nodes.begin(), circle.nodes.end());
     for (size_t i = 0; i < circle.nodes.size(); ++i) {
       const std::vector<Node>& needs = needs_.at(circle.nodes[i]);
-      for (const Node& need : needs) {
-        if (std::find(circle.nodes.begin(), circle.nodes.end(), need) != circle.nodes.end()) {
-          continue;
+      for (Node other : needs) {
+        while (listed.insert(other).second) {
+          circle.nodes.push_back(other);
+          ++circle.others;
+          seen.insert(other);
+          other = needs_.at(other).front();
         }
-        circle.nodes.push_back(need);
-        ++circle.others;
-        seen.insert(need);
       }
+    }
+  }
+
+  void NoteLocks(Circle& circle) const {
+    for (const Node& node : circle.nodes) {
+      if (node.kind != Node::Kind::kCall) continue;
+      const auto sleeps = sleeps_.find(node.id);
+      if (sleeps != sleeps_.end()) circle.locks.insert(*sleeps);
     }
   }
 
@@ -119,7 +130,7 @@ class WaitGraph::Search {
   }
 
   // Nothing: it can go on.
-  std::vector<Node> NeedsOf(const Node& node) const {
+  std::vector<Node> NeedsOf(const Node& node) {
     switch (node.kind) {
       case Node::Kind::kTask:
         return NeedsOfTask(node.id);
@@ -158,27 +169,45 @@ class WaitGraph::Search {
     return needs;
   }
 
-  std::vector<Node> NeedsOfCall(const Call& call, uint64_t id) const {
+  std::vector<Node> NeedsOfCall(const Call& call, uint64_t id) {
     if (call.since > since_) return {};
     return call.thread ? NeedsOfThread(*call.thread, id) : NeedsOfQueued(call);
   }
 
   // The thread runs function `call`. Numbers grow: a wait inside it has a higher one.
-  std::vector<Node> NeedsOfThread(const Thread& thread, uint64_t call) const {
+  std::vector<Node> NeedsOfThread(const Thread& thread, uint64_t call) {
     if (const uint64_t wait = InnermostWait(thread.tid); wait > call) {
       return {{Node::Kind::kWait, wait}};
     }
-    // Does it sleep for a lock of another thread, which waits here?
+    // Does it sleep for a mutex of a thread that waits here? That may be the same one: it runs
+    // the function while it waits, further out, and holds the mutex.
     const pid_t owner = owner_of_lock_(thread.tid);
-    if (owner == 0 || owner == thread.tid) return {};
-    if (const uint64_t wait = InnermostWait(owner); wait != 0) return {{Node::Kind::kWait, wait}};
-    return {};
+    if (owner == 0) return {};
+    const uint64_t wait = InnermostWait(owner);
+    if (wait == 0) return {};
+    sleeps_.emplace(call, graph_.waits_.at(wait).thread);
+    if (owner == thread.tid) return {{Node::Kind::kWait, wait}};
+    // What the thread runs meanwhile may be what holds it.
+    const uint64_t running = InnermostCall(owner);
+    if (running > wait) return {{Node::Kind::kCall, running}};
+    return {{Node::Kind::kWait, wait}};
   }
 
   // 0: it does not wait.
   uint64_t InnermostWait(pid_t tid) const {
     const auto found = innermost_.find(tid);
     return found != innermost_.end() ? found->second : 0;
+  }
+
+  // 0: it runs none.
+  uint64_t InnermostCall(pid_t tid) const {
+    uint64_t innermost = 0;
+    for (const auto& [executor, running] : graph_.running_) {
+      for (const uint64_t id : running) {
+        if (graph_.calls_.at(id).thread->tid == tid) innermost = std::max(innermost, id);
+      }
+    }
+    return innermost;
   }
 
   std::vector<Node> NeedsOfQueued(const Call& queued) const {
@@ -259,12 +288,13 @@ class WaitGraph::Search {
   std::unordered_map<uint64_t, uint64_t> wait_of_function_;  // that the function is in
   std::map<Node, std::vector<Node>> needs_;                  // of all that was reached
   std::map<Node, std::vector<Node>> needed_by_;
-  std::set<Node> free_;  // can go on
+  std::map<uint64_t, Thread> sleeps_;  // functions, for a mutex that the thread has
+  std::set<Node> free_;                // can go on
 };
 
 std::vector<WaitGraph::Circle> WaitGraph::FindCircles(uint64_t look, Time since,
                                                       const OwnerOfLock& owner_of_lock) const {
-  if (waits_.empty()) return {};
+  if (waits_.empty() && tasks_.empty()) return {};
   return Search(*this, look, since, owner_of_lock).Circles();
 }
 
@@ -284,16 +314,43 @@ std::vector<WaitGraph::Busy> WaitGraph::FindBusy(Time since) const {
   return all;
 }
 
-std::string WaitGraph::Describe(const Node& node) const {
+namespace {
+
+// "mutex", "event", "several tasks"
+std::string WithArticle(const std::string& what) {
+  if (what.starts_with("several ")) return what;
+  const bool vowel = std::string_view("aeiou").find(what.front()) != std::string_view::npos;
+  return (vowel ? "an " : "a ") + what;
+}
+
+}  // namespace
+
+// "thread 'pool_0'"; with its number if another thread of the circle has that name.
+std::string WaitGraph::NameOf(const Circle& circle, const Thread& thread) const {
+  std::string name = "thread '" + thread.name + "'";
+  for (const Node& node : circle.nodes) {
+    const Thread* other = nullptr;
+    if (node.kind == Node::Kind::kWait) other = &waits_.at(node.id).thread;
+    if (node.kind == Node::Kind::kCall && calls_.at(node.id).thread) {
+      other = &*calls_.at(node.id).thread;
+    }
+    if (other != nullptr && other->name == thread.name && other->tid != thread.tid) {
+      return name + " (" + std::to_string(thread.tid) + ")";
+    }
+  }
+  return name;
+}
+
+std::string WaitGraph::Describe(const Circle& circle, const Node& node) const {
   switch (node.kind) {
     case Node::Kind::kTask: {
       const Task& task = tasks_.at(node.id);
-      return "task '" + task.name + "' waits for a " + task.waits_for;
+      return "task '" + task.name + "' waits for " + WithArticle(task.waits_for);
     }
     case Node::Kind::kWait: {
       const Wait& wait = waits_.at(node.id);
       const auto task = tasks_.find(wait.task);
-      return "thread '" + wait.thread.name + "' waits in AsyncToSync() for task '" +
+      return NameOf(circle, wait.thread) + " waits in AsyncToSync() for task '" +
              (task != tasks_.end() ? task->second.name : "?") + "'";
     }
     case Node::Kind::kCall:
@@ -304,8 +361,15 @@ std::string WaitGraph::Describe(const Node& node) const {
   if (!call.thread) {
     return function + " waits for a thread of executor '" + call.executor_name + "'";
   }
-  return function + " runs on thread '" + call.thread->name + "' of executor '" +
-         call.executor_name + "'";
+  std::string text = function + " runs on " + NameOf(circle, *call.thread) + " of executor '" +
+                     call.executor_name + "'";
+  if (const auto lock = circle.locks.find(node.id); lock != circle.locks.end()) {
+    const Thread& holder = lock->second;
+    text += " and waits for a std::mutex that ";
+    text += holder.tid == call.thread->tid ? "this thread itself holds"
+                                           : NameOf(circle, holder) + " holds";
+  }
+  return text;
 }
 
 Site WaitGraph::PlaceOf(const Node& node) const {

@@ -104,7 +104,7 @@ class WaitGraph {
   // REQUIRES: it is there.
   const Call& call(uint64_t id) const { return calls_.at(id); }
   const std::map<uint64_t, Wait>& waits() const noexcept { return waits_; }
-  // For what a loop tells.
+  // For what a loop tells. Circles are looked for from all of them, and from the waits.
   std::unordered_map<uint64_t, Task>& tasks() noexcept { return tasks_; }
   bool empty() const noexcept { return calls_.empty() && waits_.empty(); }
 
@@ -112,7 +112,8 @@ class WaitGraph {
   // all threads of a pool.
   struct Circle {
     std::vector<Node> nodes;
-    size_t others = 0;  // how many of them are not in the circle itself
+    size_t others = 0;                 // how many of them are not in the circle itself
+    std::map<uint64_t, Thread> locks;  // functions that sleep for a mutex, and who has it
   };
   // What was told for `look` counts; what is younger than `since` does not.
   std::vector<Circle> FindCircles(uint64_t look, Time since,
@@ -127,12 +128,14 @@ class WaitGraph {
   std::vector<Busy> FindBusy(Time since) const;
 
   // "task 'reader' waits for a mutex"
-  std::string Describe(const Node& node) const;
+  std::string Describe(const Circle& circle, const Node& node) const;
   Site PlaceOf(const Node& node) const;
   const std::vector<void*>& StackOf(const Node& node) const;
 
  private:
   class Search;
+
+  std::string NameOf(const Circle& circle, const Thread& thread) const;
 
   std::map<uint64_t, Call> calls_;
   std::map<uint64_t, Wait> waits_;

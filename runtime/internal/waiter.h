@@ -63,6 +63,8 @@ class Waiter : public ListNode {
   // The id of the task that has what is waited for (a lock); 0 if that is no question.
   // Async-signal-safe.
   virtual uint64_t HolderTask() const noexcept { return 0; }
+  // The same for the loop's thread; null if there is none.
+  virtual const TaskState* Holder() const noexcept { return nullptr; }
 
  protected:
   Waiter() = default;

@@ -18,6 +18,7 @@
 #include "runtime/sleep.h"
 #include "runtime/spawn.h"
 #include "runtime/sync_to_async.h"
+#include "runtime/task_group.h"
 #include "runtime/timeout.h"
 #include "tests/runtime/real_loop.h"
 #include "tests/runtime/run_loop.h"
@@ -80,7 +81,8 @@ TEST(Deadlock, OfAPoolWhoseThreadsAllWaitForWorkBehindThemIsReported) {
     co_return finding;
   };
   const RuntimeFinding finding = RunReal(main());
-  EXPECT_THAT(finding.message, HasSubstr("can go on: each waits for the next"));
+  EXPECT_THAT(finding.message,
+              HasSubstr("can go on unless one is cancelled: each waits for the next"));
   EXPECT_THAT(finding.members, Contains(Says("waits for a thread of executor 'workers'")));
   EXPECT_THAT(finding.members, Contains(Says("function 'Load' runs on thread 'workers_")));
   EXPECT_THAT(finding.members, Contains(Says("waits in AsyncToSync() for task")));
@@ -138,8 +140,93 @@ TEST(Deadlock, OverALockOfTheThreadThatWaitsIsReported) {
     co_return finding;
   };
   const RuntimeFinding finding = RunReal(main());
-  EXPECT_THAT(finding.members, Contains(Says("function 'Need' runs on thread")));
+  EXPECT_THAT(finding.members, Contains(AllOf(Says("function 'Need' runs on thread"),
+                                              Says("waits for a std::mutex that thread '"))));
   EXPECT_THAT(finding.members, Contains(Says("waits in AsyncToSync() for task")));
+}
+
+// Two tasks lock two mutexes in opposite order. Another one has a timer all the while.
+Task<> LockBoth(Mutex& first, Mutex& second) {
+  const MutexLock lock = co_await first.Lock();
+  co_await Yield();
+  const MutexLock other = co_await second.Lock();
+}
+
+TEST(Deadlock, OfTwoTasksAndTwoMutexesIsReportedBesideATimer) {
+  KeptFindings findings;
+  const auto main = [&]() -> Task<RuntimeFinding> {
+    Mutex a;
+    Mutex b;
+    const auto sleep = []() -> Task<> { co_await SleepFor(std::chrono::hours(1)); };
+    TaskHandle<> timer = Spawn(sleep());
+    TaskHandle<> first = Spawn(LockBoth(a, b), "first");
+    TaskHandle<> second = Spawn(LockBoth(b, a), "second");
+    const auto break_up = [&] {
+      first.Cancel();
+      timer.Cancel();
+    };
+    const RuntimeFinding finding = co_await WaitForFinding(findings, "deadlock", break_up);
+    co_await EndOf(first);
+    co_await second;
+    co_await EndOf(timer);
+    co_return finding;
+  };
+  const RuntimeFinding finding = RunReal(main());
+  EXPECT_THAT(finding.message, HasSubstr("none of these 2 can go on"));
+  EXPECT_THAT(finding.members, SizeIs(2));
+  EXPECT_THAT(finding.members, Contains(Says("task 'first' waits for a mutex")));
+  EXPECT_THAT(finding.members, Contains(Says("task 'second' waits for a mutex")));
+  EXPECT_THAT(findings.rules(), SizeIs(1));
+}
+
+// The join or the lock may come last.
+TEST(Deadlock, OfATaskThatJoinsOneWhichWantsItsMutexIsReported) {
+  for (const bool lock_first : {false, true}) {
+    KeptFindings findings;
+    const auto main = [&]() -> Task<RuntimeFinding> {
+      Mutex mutex;
+      TaskHandle<> wants;
+      const auto want = [&]() -> Task<> { const MutexLock lock = co_await mutex.Lock(); };
+      const auto hold = [&]() -> Task<> {
+        const MutexLock lock = co_await mutex.Lock();
+        wants = Spawn(want(), "wants");
+        if (lock_first) co_await Yield();
+        co_await wants;
+      };
+      TaskHandle<> holds = Spawn(hold(), "holds");
+      const auto break_up = [&] { holds.Cancel(); };
+      const RuntimeFinding finding = co_await WaitForFinding(findings, "deadlock", break_up);
+      co_await EndOf(holds);
+      co_return finding;
+    };
+    const RuntimeFinding finding = RunReal(main());
+    EXPECT_THAT(finding.members, SizeIs(2));
+    EXPECT_THAT(finding.members, Contains(Says("task 'wants' waits for a mutex")));
+    EXPECT_THAT(finding.members, Contains(Says("task 'holds' waits for a task")));
+  }
+}
+
+TEST(Deadlock, OfATaskGroupWhoseParentHoldsTheMutexIsReported) {
+  KeptFindings findings;
+  const auto main = [&]() -> Task<RuntimeFinding> {
+    Mutex mutex;
+    const auto want = [&]() -> Task<> { const MutexLock lock = co_await mutex.Lock(); };
+    const auto body = [&](TaskGroup& group) -> Task<> {
+      group.Spawn(want(), "wants");
+      co_await Yield();
+    };
+    const auto hold = [&]() -> Task<> {
+      const MutexLock lock = co_await mutex.Lock();
+      co_await WithTaskGroup(body);
+    };
+    TaskHandle<> holds = Spawn(hold(), "holds");
+    const auto break_up = [&] { holds.Cancel(); };
+    const RuntimeFinding finding = co_await WaitForFinding(findings, "deadlock", break_up);
+    co_await EndOf(holds);
+    co_return finding;
+  };
+  const RuntimeFinding finding = RunReal(main());
+  EXPECT_THAT(finding.members, Contains(Says("task 'holds' waits for a task group")));
 }
 
 // asgiref knows this one as a test that is expected to fail.
@@ -170,7 +257,7 @@ TEST(ExecutorStuck, IsAFunctionThatSleepsWhileWhatMustWakeItWaitsForItsThread) {
   };
   const RuntimeFinding finding = RunReal(main());
   EXPECT_THAT(finding.message, AllOf(HasSubstr("function 'Wait' has run for"),
-                                     HasSubstr("sleeps there for a lock or a signal"),
+                                     HasSubstr("sleeps there without a time limit"),
                                      HasSubstr("1 waits for the same thread: if that")));
   EXPECT_THAT(finding.members, SizeIs(2));
   EXPECT_THAT(finding.members, Contains(Says("function 'Set' waits for that thread")));
@@ -241,6 +328,49 @@ TEST(Deadlock, IsNotWhatATimeLimitFurtherOutEnds) {
   };
   EXPECT_TRUE(RunReal(main()));
   EXPECT_THAT(findings.rules(), Not(Contains("deadlock")));
+}
+
+// Long enough for the quick looks at its beginning, too short to be told.
+TEST(Deadlock, IsNotWhatACancellationSoonEnds) {
+  const KeptFindings findings;
+  const auto main = [&]() -> Task<bool> {
+    const auto pool = MakeThreadPool({.threads = 1, .name = "single"});
+    const SyncToAsyncOptions on_pool{.thread_sensitive = false, .executor = pool.get()};
+    const auto nothing = [] {};
+    const auto inner = SyncToAsync(nothing, on_pool);
+    const auto ask = [&]() -> Task<> { co_await inner(); };
+    const auto work = [&] { AsyncToSync(ask)(); };
+    const auto run = SyncToAsync(work, on_pool);
+    TaskHandle<> task = Spawn(run());
+    co_await SleepFor(std::chrono::milliseconds(150));
+    task.Cancel();
+    co_await EndOf(task);
+    co_await ShutDown(*pool);
+    co_return task.cancelled();
+  };
+  EXPECT_TRUE(RunReal(main()));
+  EXPECT_THAT(findings.rules(), Not(Contains("deadlock")));
+}
+
+TEST(Deadlock, IsNotACircleOfTasksThatATimeLimitEnds) {
+  const KeptFindings findings;
+  const auto main = [&]() -> Task<bool> {
+    Mutex a;
+    Mutex b;
+    const auto limited = [&]() -> Task<> { co_await WithTimeout(kLong, LockBoth(a, b)); };
+    TaskHandle<> first = Spawn(limited());
+    TaskHandle<> second = Spawn(LockBoth(b, a));
+    bool ended = false;
+    try {
+      co_await first;
+    } catch (const TimeoutError&) {
+      ended = true;
+    }
+    co_await second;
+    co_return ended;
+  };
+  EXPECT_TRUE(RunReal(main()));
+  EXPECT_THAT(findings.all(), IsEmpty());
 }
 
 TEST(Deadlock, OfFunctionsOfRunInExecutorIsReported) {

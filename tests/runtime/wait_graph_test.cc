@@ -112,7 +112,7 @@ TEST_F(WaitGraphTest, NamesTheMembersInTheOrderInWhichTheyWait) {
   ASSERT_THAT(circles, SizeIs(1));
   std::vector<std::string> members;
   for (const WaitGraph::Node& node : circles[0].nodes) {
-    members.push_back(build_.graph.Describe(node));
+    members.push_back(build_.graph.Describe(circles[0], node));
   }
   EXPECT_THAT(members, ElementsAre("task 'task 101' waits for a function",
                                    "the function waits for a thread of executor 'pool'",
@@ -142,6 +142,30 @@ TEST_F(WaitGraphTest, ListsAllThreadsOfAPoolThatCannotGoOn) {
   ASSERT_THAT(circles, SizeIs(1));
   EXPECT_THAT(circles[0].nodes, SizeIs(8));
   EXPECT_GT(circles[0].others, 0U);
+  // Behind the circle another thread, and what it waits for.
+  std::vector<Kind> kinds;
+  for (const WaitGraph::Node& node : circles[0].nodes) kinds.push_back(node.kind);
+  EXPECT_THAT(kinds, ElementsAre(Kind::kTask, Kind::kCall, Kind::kCall, Kind::kWait, Kind::kCall,
+                                 Kind::kWait, Kind::kTask, Kind::kCall));
+}
+
+TEST_F(WaitGraphTest, FindsTasksThatNeedEachOther) {
+  build_.Tell(kTask, {kOther});
+  build_.Tell(kOther, {kTask});
+  ASSERT_THAT(build_.Circles(), SizeIs(1));
+  build_.Tell(kOther, {kTask}).limited = true;
+  EXPECT_THAT(build_.Circles(), IsEmpty());
+}
+
+TEST_F(WaitGraphTest, NamesWhatATaskWaitsForWithItsArticle) {
+  build_.Tell(kTask, {kOther}).waits_for = "several tasks";
+  build_.Tell(kOther, {kTask}).waits_for = "event";
+  const auto circles = build_.Circles();
+  ASSERT_THAT(circles, SizeIs(1));
+  EXPECT_EQ(build_.graph.Describe(circles[0], circles[0].nodes[0]),
+            "task 'task 101' waits for several tasks");
+  EXPECT_EQ(build_.graph.Describe(circles[0], circles[0].nodes[1]),
+            "task 'task 102' waits for an event");
 }
 
 TEST_F(WaitGraphTest, IgnoresAPoolOneOfWhoseThreadsComputes) {
@@ -239,7 +263,54 @@ TEST_F(WaitGraphTest, FindsAFunctionThatSleepsForALockOfAThreadThatWaits) {
   build_.Begin(sleeps, 2);
   EXPECT_THAT(build_.Circles(), IsEmpty());
   build_.owner_of_lock = [](pid_t thread) { return thread == 2 ? 1 : 0; };
-  EXPECT_THAT(build_.Circles(), SizeIs(1));
+  const auto circles = build_.Circles();
+  ASSERT_THAT(circles, SizeIs(1));
+  EXPECT_EQ(build_.graph.Describe(circles[0], {Kind::kCall, sleeps}),
+            "the function runs on thread 'worker' (2) of executor 'pool' and waits for a "
+            "std::mutex that thread 'worker' (1) holds");
+}
+
+// The thread that has the lock runs another function while it waits: that will unlock.
+TEST_F(WaitGraphTest, IgnoresALockOfAFunctionThatRunsOnAThreadThatWaits) {
+  build_.Wait(1, 0, kTask, pool_.get());
+  build_.Tell(kTask);
+  const uint64_t holds = build_.Queue(*pool_, 1, kOther);
+  build_.Begin(holds, 1);
+  const uint64_t sleeps = build_.Queue(*other_pool_, 1, kTask);
+  build_.Begin(sleeps, 2);
+  build_.owner_of_lock = [](pid_t thread) { return thread == 2 ? 1 : 0; };
+  EXPECT_THAT(build_.Circles(), IsEmpty());
+}
+
+TEST_F(WaitGraphTest, TellsThreadsOfOneNameApart) {
+  const uint64_t holds = build_.Queue(*pool_, 1, kOuter);
+  build_.Begin(holds, 11);
+  build_.Wait(11, holds, kTask);
+  build_.Tell(kTask);
+  const uint64_t sleeps = build_.Queue(*other_pool_, 1, kTask);
+  build_.Begin(sleeps, 12);
+  build_.owner_of_lock = [](pid_t thread) { return thread == 12 ? 11 : 0; };
+  const auto circles = build_.Circles();
+  ASSERT_THAT(circles, SizeIs(1));
+  EXPECT_EQ(build_.graph.Describe(circles[0], {Kind::kCall, sleeps}),
+            "the function runs on thread 'worker' (12) of executor 'pool' and waits for a "
+            "std::mutex that thread 'worker' (11) holds");
+}
+
+// It runs a function while it waits, and that wants what the thread has had from before.
+TEST_F(WaitGraphTest, FindsAThreadThatSleepsForItsOwnLock) {
+  const uint64_t holds = build_.Queue(*pool_, 1, kOuter);
+  build_.Begin(holds, 1);
+  build_.Wait(1, holds, kTask, other_pool_.get());
+  build_.Tell(kTask);
+  const uint64_t sleeps = build_.Queue(*other_pool_, 1, kTask);
+  build_.Begin(sleeps, 1);
+  EXPECT_THAT(build_.Circles(), IsEmpty());
+  build_.owner_of_lock = [](pid_t) { return 1; };
+  const auto circles = build_.Circles();
+  ASSERT_THAT(circles, SizeIs(1));
+  EXPECT_THAT(build_.graph.Describe(circles[0], {Kind::kCall, sleeps}),
+              ::testing::HasSubstr("waits for a std::mutex that this thread itself holds"));
 }
 
 TEST_F(WaitGraphTest, FindsWhatWasSentToAThreadThatWaitsFurtherIn) {
