@@ -356,6 +356,7 @@ void EventLoop::CheckLostWakeup() {
   // Somebody may have used his way in, and gone, since the loop looked.
   if (remote_->HasItem()) return;
   lost_wakeup_looks_ = 0;
+  lost_wakeup_told_ = true;
   for (loopsan_task* info = info_.first_task; info != nullptr; info = info->next) {
     const TaskState* const task = TaskState::FromInfo(info);
     if (task->waiting_on == nullptr || task->waiting_on->AwaitedTask() != nullptr) continue;

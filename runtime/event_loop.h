@@ -345,6 +345,7 @@ class EventLoop {
   bool closed_ = false;
   bool looks_each_turn_ = true;
   uint32_t steps_since_look_ = 0;
+  bool lost_wakeup_told_ = false;
   uint32_t lost_wakeup_looks_ = 100;  // left; each costs some 10 us where there are other threads
   uint32_t cancel_order_ = 0;         // of the last Cancel() from outside; see TaskState::Cancel()
   uint32_t cancel_depth_ = 0;

@@ -1,8 +1,9 @@
 #include "runtime/internal/wait_graph.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
+
+#include "runtime/internal/findings.h"
 
 namespace loopsan::internal {
 
@@ -314,17 +315,6 @@ std::vector<WaitGraph::Busy> WaitGraph::FindBusy(Time since) const {
   return all;
 }
 
-namespace {
-
-// "mutex", "event", "several tasks"
-std::string WithArticle(const std::string& what) {
-  if (what.starts_with("several ")) return what;
-  const bool vowel = std::string_view("aeiou").find(what.front()) != std::string_view::npos;
-  return (vowel ? "an " : "a ") + what;
-}
-
-}  // namespace
-
 // "thread 'pool_0'"; with its number if another thread of the circle has that name.
 std::string WaitGraph::NameOf(const Circle& circle, const Thread& thread) const {
   std::string name = "thread '" + thread.name + "'";
@@ -345,7 +335,7 @@ std::string WaitGraph::Describe(const Circle& circle, const Node& node) const {
   switch (node.kind) {
     case Node::Kind::kTask: {
       const Task& task = tasks_.at(node.id);
-      return "task '" + task.name + "' waits for " + WithArticle(task.waits_for);
+      return "task '" + task.name + "' waits for " + WithArticle(task.waits_for.c_str());
     }
     case Node::Kind::kWait: {
       const Wait& wait = waits_.at(node.id);
