@@ -2,7 +2,8 @@
 // bench/asio_tracking runs the two by turns, the second also under `loopsan run`, and prints what a
 // handler costs in each.
 //
-//   asio_tracking_benchmark post|posts|timer ROUNDS     prints nanoseconds per handler, a line a round
+//   asio_tracking_benchmark post|posts|timer ROUNDS     prints nanoseconds per handler, a line a
+//   round
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

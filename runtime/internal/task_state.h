@@ -78,7 +78,7 @@ class TaskState : public ReadyItem, public TaskInfo, public Pooled {
   bool passing_cancel_on = false;
   bool self_wake_told = false;
   bool woke_itself = false;  // in its last step
-  uint16_t self_wakes = 0;  // steps in a row that ended in the task waking itself
+  uint16_t self_wakes = 0;   // steps in a row that ended in the task waking itself
   uint64_t self_wake_ticks = 0;
   Context context;
   List<Waiter> joiners;
