@@ -450,9 +450,9 @@ TEST(LostWakeup, IsReportedThoughThreadsOfTheRuntimeAreIdle) {
 
 TEST(LostWakeup, OfAMutexNamesItsHolder) {
   const KeptFindings findings;
-  ScriptedLoop scripted;
-  Mutex mutex;
+  Mutex mutex;  // outlives the tasks, which the loop destroys
   Event never;
+  ScriptedLoop scripted;
   const auto holds = [&]() -> Task<> {
     const MutexLock lock = co_await mutex.Lock();
     co_await never.Wait();
@@ -471,9 +471,9 @@ TEST(LostWakeup, OfAMutexNamesItsHolder) {
 
 TEST(LostWakeup, OfAMutexSaysThatItsHolderHasEnded) {
   const KeptFindings findings;
-  ScriptedLoop scripted;
   Mutex mutex;
   MutexLock kept;
+  ScriptedLoop scripted;
   const auto keeps = [&]() -> Task<> { kept = co_await mutex.Lock(); };
   const auto main = [&]() -> Task<> {
     const TaskHandle<> keeper = Spawn(keeps(), "keeper");
